@@ -1,0 +1,146 @@
+//! Jobs as shown: `GET /v1/jobs`, `GET /v1/jobs/{id}`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::values::{Access, Sandbox, State};
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    /// Its name.
+    pub job_id: String,
+    /// `agent` or `command`.
+    pub kind: String,
+    /// `codex` or `command`.
+    pub agent: String,
+    /// Where it stands.
+    pub state: State,
+    /// The caller's name for it.
+    pub label: Option<String>,
+    /// Folder the agent starts in.
+    pub working_directory: String,
+    /// What the agent may write.
+    pub sandbox: Sandbox,
+    /// Reader or writer.
+    pub access: Access,
+    /// Model asked for.
+    pub model: Option<String>,
+    /// First 200 characters of the prompt, or the command line.
+    pub summary: String,
+    /// RFC 3339 instant of acceptance.
+    pub accepted_at: String,
+    /// RFC 3339 instant at which its first attempt started.
+    pub started_at: Option<String>,
+    /// RFC 3339 instant of its end.
+    pub finished_at: Option<String>,
+    /// Attempts started so far.
+    pub attempts: u32,
+    /// The agent's conversation.
+    pub thread: Option<String>,
+    /// The job it continues or was started by.
+    pub parent_job_id: Option<String>,
+    /// Jobs it needs.
+    pub needs: Vec<String>,
+    /// While queued: why it waits.
+    pub queue: Option<QueueView>,
+    /// While an attempt runs: its agent's process.
+    pub process: Option<ProcessView>,
+    /// The agent's exit code; none when a signal ended it or it never ran.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent.
+    pub exit_signal: Option<i32>,
+    /// Failure code, or the reason of a cancellation.
+    pub code: Option<String>,
+    /// The failure's story.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether the same job, started again, may well succeed.
+    pub retryable: bool,
+    /// Processes that could not be ended.
+    pub leftovers: Vec<String>,
+    /// Limits in force; 0 means none.
+    pub limits: LimitsView,
+    /// On whose behalf it was started.
+    pub owner: String,
+}
+
+/// Why a job waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueView {
+    /// `cap`, `needs` or `backOff`.
+    pub reason: String,
+    /// Position among the jobs that wait for the same thing, from 1.
+    pub position: u32,
+    /// The reason in words, with the setting that changes it.
+    pub message: String,
+}
+
+/// The agent process of a live attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessView {
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// How its process tree is held.
+    pub containment: String,
+    /// RFC 3339 instant of the last output.
+    pub last_output_at: Option<String>,
+}
+
+/// Limits of a job; 0 means none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitsView {
+    /// Running time, milliseconds.
+    pub timeout_ms: u64,
+    /// Time without output, milliseconds.
+    pub idle_timeout_ms: u64,
+    /// Time to the first output, milliseconds.
+    pub first_event_timeout_ms: u64,
+    /// Bytes of output.
+    pub output_limit_bytes: u64,
+}
+
+/// Query of `GET /v1/jobs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobsQuery {
+    /// Comma-separated states; `live` and `ended` stand for several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Part of the label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// `codex` or `command`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Working folder, or one above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// RFC 3339 instant: accepted then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only jobs of this owner, as shown in [`JobView::owner`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Jobs a page, 1 to 500; 50 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// From the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Answer to `GET /v1/jobs`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobsPage {
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// Where the next page begins; none on the last.
+    pub next_cursor: Option<String>,
+}

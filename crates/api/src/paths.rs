@@ -1,0 +1,55 @@
+//! Paths of the API: the one list that client, daemon and documentation share.
+
+/// `POST`: start jobs. `GET`: list them.
+pub const JOBS: &str = "/v1/jobs";
+/// `POST`: wait for the first of some jobs to end.
+pub const WAIT: &str = "/v1/jobs/wait";
+/// `GET`: one job. An id, a unique beginning of one, or a label.
+pub const JOB: &str = "/v1/jobs/{job}";
+/// `GET`: a page of a job's events.
+pub const JOB_EVENTS: &str = "/v1/jobs/{job}/events";
+/// `GET`: a job's events as they come (server-sent events).
+pub const JOB_EVENT_STREAM: &str = "/v1/jobs/{job}/events/stream";
+/// `GET`: what came of a job.
+pub const JOB_RESULT: &str = "/v1/jobs/{job}/result";
+/// `POST`: stop a job.
+pub const JOB_CANCEL: &str = "/v1/jobs/{job}/cancel";
+/// `POST`: stop a job and go on with another prompt.
+pub const JOB_INTERRUPT: &str = "/v1/jobs/{job}/interrupt";
+/// `GET`: all lifecycle events as they come (server-sent events).
+pub const EVENTS: &str = "/v1/events";
+/// `GET`: the caller's conversations.
+pub const SESSIONS: &str = "/v1/sessions";
+/// `GET`: the daemon.
+pub const DAEMON: &str = "/v1/daemon";
+/// `POST`: stop the daemon.
+pub const DAEMON_STOP: &str = "/v1/daemon/stop";
+/// `GET`: settings with their origins.
+pub const CONFIG: &str = "/v1/config";
+/// `POST`: check the installation.
+pub const DOCTOR: &str = "/v1/doctor";
+
+/// Fills the `{job}` of a path.
+#[must_use]
+pub fn of_job(path: &str, job: &str) -> String {
+    let mut escaped = String::with_capacity(job.len());
+    for byte in job.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path.replace("{job}", &escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn labels_are_escaped() {
+        assert_eq!(
+            super::of_job(super::JOB, "a b/ü"),
+            "/v1/jobs/a%20b%2F%C3%BC"
+        );
+    }
+}

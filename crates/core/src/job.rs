@@ -1,0 +1,317 @@
+//! A job: the fold of its lifecycle records.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{JobId, RunnerId},
+    lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, StopReason},
+    owner::Owner,
+    spec::JobSpec,
+    time::UnixMillis,
+};
+
+/// A job as its lifecycle records tell it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// What it is to do.
+    pub spec: JobSpec,
+    /// On whose behalf.
+    pub owner: Owner,
+    /// When it was taken on.
+    pub accepted_at: UnixMillis,
+    /// Number of its first record: its place in line.
+    pub accepted_seq: u64,
+    /// When its first attempt started.
+    pub started_at: Option<UnixMillis>,
+    /// Attempts started so far.
+    pub attempts: u32,
+    /// The agent's conversation, once known.
+    pub thread: Option<String>,
+    /// Where it stands.
+    pub state: JobState,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for its turn.
+    Queued {
+        /// Since when.
+        since: UnixMillis,
+        /// Not to be started before, if set.
+        not_before: Option<UnixMillis>,
+        /// Whether it has run before and so goes ahead of its peers.
+        returned: bool,
+    },
+    /// Its runner is being started; it may or may not exist.
+    Starting {
+        /// Since when.
+        since: UnixMillis,
+        /// Attempt, from 1.
+        attempt: u32,
+    },
+    /// Its agent runs.
+    Running {
+        /// Since when.
+        since: UnixMillis,
+        /// Attempt, from 1.
+        attempt: u32,
+    },
+    /// Its agent has said its last word.
+    Finishing {
+        /// Since when.
+        since: UnixMillis,
+        /// Attempt, from 1.
+        attempt: u32,
+    },
+    /// It is being stopped on request.
+    Stopping {
+        /// Since when.
+        since: UnixMillis,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Why.
+        reason: StopReason,
+        /// Whether without a grace period.
+        force: bool,
+    },
+    /// It is over.
+    Ended {
+        /// When.
+        at: UnixMillis,
+        /// How.
+        end: Box<JobEnd>,
+    },
+}
+
+impl JobState {
+    /// The state's name: `queued`, `starting`, `running`, `finishing`,
+    /// `stopping`, `completed`, `failed` or `cancelled`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Queued { .. } => "queued",
+            Self::Starting { .. } => "starting",
+            Self::Running { .. } => "running",
+            Self::Finishing { .. } => "finishing",
+            Self::Stopping { .. } => "stopping",
+            Self::Ended { end, .. } => end.outcome.as_str(),
+        }
+    }
+
+    /// The live attempt, if there is one.
+    #[must_use]
+    pub fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::Starting { attempt, .. }
+            | Self::Running { attempt, .. }
+            | Self::Finishing { attempt, .. }
+            | Self::Stopping { attempt, .. } => Some(*attempt),
+            Self::Queued { .. } | Self::Ended { .. } => None,
+        }
+    }
+}
+
+/// A lifecycle event that does not fit the state it meets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("job {job} is {state}: `{event}` does not apply")]
+pub struct IllegalTransition {
+    /// The job.
+    pub job: JobId,
+    /// Its state.
+    pub state: &'static str,
+    /// The event.
+    pub event: &'static str,
+}
+
+impl Job {
+    /// The job that an accepted record begins.
+    #[must_use]
+    pub fn accepted(id: JobId, seq: u64, at: UnixMillis, spec: JobSpec, owner: Owner) -> Self {
+        Self {
+            id,
+            spec,
+            owner,
+            accepted_at: at,
+            accepted_seq: seq,
+            started_at: None,
+            attempts: 0,
+            thread: None,
+            state: JobState::Queued {
+                since: at,
+                not_before: None,
+                returned: false,
+            },
+        }
+    }
+
+    /// Folds the records of one job, the first of which accepts it. `None` if
+    /// it does not, or if one does not apply.
+    #[must_use]
+    pub fn replay(records: &[LifecycleRecord]) -> Option<Self> {
+        let (first, rest) = records.split_first()?;
+        let LifecycleEvent::Accepted { spec, owner } = &first.event else {
+            return None;
+        };
+        let mut job = Self::accepted(
+            first.job.clone(),
+            first.seq,
+            first.at,
+            spec.as_ref().clone(),
+            owner.clone(),
+        );
+        for record in rest {
+            job.apply(record.at, &record.event).ok()?;
+        }
+        Some(job)
+    }
+
+    /// The runner of the live attempt, if there is one.
+    #[must_use]
+    pub fn runner(&self) -> Option<RunnerId> {
+        self.state
+            .attempt()
+            .map(|attempt| RunnerId::of_attempt(&self.id, attempt))
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, JobState::Ended { .. })
+    }
+
+    /// How it ended, if it did.
+    #[must_use]
+    pub fn end(&self) -> Option<&JobEnd> {
+        match &self.state {
+            JobState::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Moves the job by one decision.
+    ///
+    /// # Errors
+    /// When the event does not apply to the present state; nothing changes then.
+    pub fn apply(
+        &mut self,
+        at: UnixMillis,
+        event: &LifecycleEvent,
+    ) -> Result<(), IllegalTransition> {
+        use JobState as S;
+        use LifecycleEvent as E;
+        let live = self.state.attempt();
+        let next = match (&self.state, event) {
+            (S::Queued { .. }, E::AttemptStarting { attempt, .. }) => {
+                self.attempts = *attempt;
+                self.started_at.get_or_insert(at);
+                S::Starting {
+                    since: at,
+                    attempt: *attempt,
+                }
+            }
+            (S::Starting { attempt, .. }, E::AttemptRunning { attempt: now, .. })
+                if attempt == now =>
+            {
+                S::Running {
+                    since: at,
+                    attempt: *attempt,
+                }
+            }
+            (
+                S::Stopping { attempt, .. } | S::Finishing { attempt, .. },
+                E::AttemptRunning { attempt: now, .. },
+            ) if attempt == now => {
+                return Ok(());
+            }
+            (_, E::ThreadKnown { attempt, thread }) if live == Some(*attempt) => {
+                self.thread = Some(thread.clone());
+                return Ok(());
+            }
+            (S::Starting { .. } | S::Running { .. }, E::Finishing { attempt })
+                if live == Some(*attempt) =>
+            {
+                S::Finishing {
+                    since: at,
+                    attempt: *attempt,
+                }
+            }
+            (
+                S::Starting { attempt, .. }
+                | S::Running { attempt, .. }
+                | S::Finishing { attempt, .. }
+                | S::Stopping {
+                    attempt,
+                    force: false,
+                    ..
+                },
+                E::Stopping { reason, force, .. },
+            ) => S::Stopping {
+                since: at,
+                attempt: *attempt,
+                reason: *reason,
+                force: *force,
+            },
+            (
+                S::Starting { .. } | S::Running { .. } | S::Finishing { .. },
+                E::Requeued {
+                    attempt,
+                    not_before,
+                    counted,
+                    ..
+                },
+            ) if live == Some(*attempt) => {
+                if !counted {
+                    self.attempts = self.attempts.saturating_sub(1);
+                }
+                S::Queued {
+                    since: at,
+                    not_before: *not_before,
+                    returned: true,
+                }
+            }
+            (
+                S::Queued { .. }
+                | S::Starting { .. }
+                | S::Running { .. }
+                | S::Finishing { .. }
+                | S::Stopping { .. },
+                E::Ended { end },
+            ) => S::Ended {
+                at,
+                end: end.clone(),
+            },
+            _ => return Err(self.illegal(event)),
+        };
+        self.state = next;
+        Ok(())
+    }
+
+    fn illegal(&self, event: &LifecycleEvent) -> IllegalTransition {
+        IllegalTransition {
+            job: self.id.clone(),
+            state: self.state.name(),
+            event: event.name(),
+        }
+    }
+}
+
+impl LifecycleEvent {
+    /// The event's name as stored.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "job.accepted",
+            Self::AttemptStarting { .. } => "attempt.starting",
+            Self::AttemptRunning { .. } => "attempt.running",
+            Self::ThreadKnown { .. } => "attempt.thread",
+            Self::Finishing { .. } => "attempt.finishing",
+            Self::Stopping { .. } => "job.stopping",
+            Self::Requeued { .. } => "job.requeued",
+            Self::Ended { .. } => "job.ended",
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Directed tests of the scheduler.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::{
+    dispatcher::{Decision, Dispatcher, Input, Verdict},
+    failure::{Failure, FailureCode},
+    lifecycle::{JobEnd, LifecycleEvent, Outcome},
+    limits::Limits,
+    sandbox::Sandbox,
+    spec::{JobSpec, SPEC_VERSION, Work},
+};
+
+const T0: UnixMillis = UnixMillis(1_700_000_000_000);
+
+fn id(n: u64) -> JobId {
+    JobId::from_random(n)
+}
+
+/// Job number `n`, in line in that order, of owner 0 without a cap.
+fn job(n: u64, tree: &str, access: Access) -> Job {
+    let spec = JobSpec {
+        version: SPEC_VERSION,
+        work: Work::Command { argv: Vec::new() },
+        label: None,
+        working_directory: PathBuf::from(tree),
+        tree: PathBuf::from(tree),
+        sandbox: Sandbox::WorkspaceWrite,
+        access,
+        limits: Limits::default(),
+        needs: Vec::new(),
+        after: Vec::new(),
+        priority: 0,
+        owner_cap: None,
+        parent: None,
+    };
+    Job::accepted(id(n), n, T0, spec, Owner::User { uid: 0 })
+}
+
+fn owned(mut job: Job, uid: u32, cap: Option<u32>) -> Job {
+    job.owner = Owner::User { uid };
+    job.spec.owner_cap = cap;
+    job
+}
+
+fn caps(total: u32, readers: u32, writers: u32) -> Caps {
+    Caps {
+        total,
+        readers,
+        writers,
+    }
+}
+
+fn line(scheduler: &mut Scheduler, jobs: impl IntoIterator<Item = Job>) {
+    for job in jobs {
+        scheduler.enqueue(&job, Vec::new());
+    }
+}
+
+#[test]
+fn a_blocked_job_holds_up_nobody_else() {
+    let mut scheduler = Scheduler::new(caps(8, 8, 1));
+    let writers = (1..=3).map(|n| job(n, "a", Access::Write));
+    line(&mut scheduler, writers);
+    line(
+        &mut scheduler,
+        [job(4, "b", Access::Write), job(5, "a", Access::Read)],
+    );
+    assert_eq!(scheduler.pick(T0), [id(1), id(4), id(5)]);
+    let writers = |position| Some((Blocked::Writers { cap: 1 }, position));
+    assert_eq!(scheduler.why(&id(2), T0), writers(1));
+    assert_eq!(scheduler.why(&id(3), T0), writers(2));
+    assert_eq!(scheduler.why(&id(4), T0), None);
+}
+
+#[test]
+fn many_impatient_jobs_of_one_tree_leave_the_slots_to_the_others() {
+    let mut scheduler = Scheduler::new(caps(4, 8, 1));
+    line(&mut scheduler, (1..=6).map(|n| job(n, "a", Access::Write)));
+    line(&mut scheduler, [job(7, "b", Access::Write)]);
+    assert_eq!(scheduler.pick(T0), [id(1), id(7)]);
+    let later = T0.plus(10 * PATIENCE_MS);
+    line(
+        &mut scheduler,
+        [job(8, "b", Access::Read), job(9, "c", Access::Write)],
+    );
+    assert_eq!(scheduler.pick(later), [id(8), id(9)]);
+}
+
+/// Job 2 needs a writer's slot of `a` and a slot of owner 1, which never come
+/// free together.
+fn two_scarce_things() -> Scheduler {
+    let mut scheduler = Scheduler::new(caps(8, 8, 1));
+    let elsewhere = owned(job(1, "b", Access::Write), 1, Some(1));
+    let both = owned(job(2, "a", Access::Write), 1, Some(1));
+    line(
+        &mut scheduler,
+        [elsewhere, both, job(3, "a", Access::Write)],
+    );
+    assert_eq!(scheduler.pick(T0), [id(1), id(3)]);
+    scheduler.release(&id(3));
+    scheduler
+}
+
+#[test]
+fn before_its_patience_ends_a_job_lets_others_pass() {
+    let mut scheduler = two_scarce_things();
+    line(&mut scheduler, [job(4, "a", Access::Write)]);
+    assert_eq!(scheduler.pick(T0.plus(PATIENCE_MS - 1)), [id(4)]);
+}
+
+#[test]
+fn after_its_patience_ends_a_job_keeps_what_it_can_get() {
+    let mut scheduler = two_scarce_things();
+    line(
+        &mut scheduler,
+        [job(4, "a", Access::Write), job(5, "c", Access::Write)],
+    );
+    let later = T0.plus(PATIENCE_MS);
+    assert_eq!(scheduler.pick(later), [id(5)]);
+    assert_eq!(
+        scheduler.why(&id(2), later),
+        Some((Blocked::Owner { cap: 1 }, 1))
+    );
+    assert_eq!(
+        scheduler.why(&id(4), later),
+        Some((Blocked::Writers { cap: 1 }, 2))
+    );
+    scheduler.release(&id(1));
+    assert_eq!(scheduler.pick(later), [id(2)]);
+    scheduler.release(&id(2));
+    assert_eq!(scheduler.pick(later), [id(4)]);
+}
+
+#[test]
+fn jobs_with_a_wider_owner_cap_do_not_keep_out_one_with_a_narrower() {
+    let mut scheduler = Scheduler::new(caps(8, 8, 8));
+    line(&mut scheduler, [owned(job(1, "a", Access::Write), 1, None)]);
+    line(
+        &mut scheduler,
+        [owned(job(2, "a", Access::Write), 1, Some(1))],
+    );
+    line(&mut scheduler, [owned(job(3, "a", Access::Write), 1, None)]);
+    assert_eq!(scheduler.pick(T0), [id(1), id(3)]);
+    let later = T0.plus(PATIENCE_MS);
+    scheduler.release(&id(1));
+    line(&mut scheduler, [owned(job(4, "a", Access::Write), 1, None)]);
+    assert_eq!(scheduler.pick(later), []);
+    scheduler.release(&id(3));
+    assert_eq!(scheduler.pick(later), [id(2), id(4)]);
+}
+
+#[test]
+fn a_clock_set_back_does_not_prolong_a_wait() {
+    let mut scheduler = two_scarce_things();
+    let day = 24 * 60 * 60 * 1000;
+    let back = UnixMillis(T0.0 - day);
+    assert_eq!(scheduler.pick(back), []);
+    let mut paused = job(4, "c", Access::Write);
+    paused.state = JobState::Queued {
+        since: back,
+        not_before: Some(back.plus(1_000)),
+        returned: true,
+    };
+    line(&mut scheduler, [paused]);
+    let further = UnixMillis(back.0 - day);
+    assert_eq!(scheduler.pick(further), []);
+    assert_eq!(scheduler.next_deadline(further), Some(further.plus(1_000)));
+    line(&mut scheduler, [job(5, "a", Access::Write)]);
+    assert_eq!(scheduler.pick(further.plus(PATIENCE_MS)), [id(4)]);
+}
+
+#[test]
+fn one_that_ran_before_goes_first_and_a_higher_priority_before_it() {
+    let mut scheduler = Scheduler::new(caps(1, 8, 8));
+    let mut urgent = job(3, "a", Access::Write);
+    urgent.spec.priority = 1;
+    let mut returned = job(2, "a", Access::Write);
+    returned.state = JobState::Queued {
+        since: T0,
+        not_before: None,
+        returned: true,
+    };
+    line(
+        &mut scheduler,
+        [job(1, "a", Access::Write), returned, urgent],
+    );
+    for expected in [3, 2, 1] {
+        assert_eq!(scheduler.pick(T0), [id(expected)]);
+        scheduler.release(&id(expected));
+    }
+}
+
+#[test]
+fn a_job_says_which_needs_are_open() {
+    let mut scheduler = Scheduler::new(Caps::default());
+    let need = |n, must_complete| Need {
+        job: id(n),
+        must_complete,
+    };
+    let waiting = job(3, "a", Access::Write);
+    scheduler.enqueue(&waiting, vec![need(1, true), need(2, false)]);
+    let needs = |ns: &[u64]| Blocked::Needs {
+        jobs: ns.iter().map(|n| id(*n)).collect(),
+    };
+    assert_eq!(scheduler.why(&id(3), T0), Some((needs(&[1, 2]), 1)));
+    assert_eq!(scheduler.need_ended(&id(2), false), []);
+    assert_eq!(scheduler.why(&id(3), T0), Some((needs(&[1]), 1)));
+    assert_eq!(scheduler.need_ended(&id(1), false), [id(3)]);
+}
+
+/// A dispatcher with a chain in which every job needs the one before it.
+fn chain(length: u64) -> Dispatcher {
+    let mut dispatcher = Dispatcher::new(Caps::default());
+    let first = dispatcher.decide(T0, accepted(job(0, "a", Access::Write), None));
+    assert_eq!(first.actions.len(), 1);
+    for n in 1..length {
+        let need = Need {
+            job: id(n - 1),
+            must_complete: true,
+        };
+        dispatcher.restore(job(n, "a", Access::Write), vec![need]);
+    }
+    dispatcher
+}
+
+fn accepted(job: Job, need: Option<Need>) -> Input {
+    Input::Accepted {
+        job: Box::new(job),
+        open_needs: need.into_iter().collect(),
+        failed_need: None,
+    }
+}
+
+fn over(n: u64, outcome: Outcome) -> Input {
+    Input::AttemptOver {
+        job: id(n),
+        attempt: 1,
+        verdict: Box::new(Verdict::Settled(JobEnd::without_process(outcome))),
+    }
+}
+
+fn ends(decision: &Decision) -> usize {
+    let ended = |event: &LifecycleEvent| matches!(event, LifecycleEvent::Ended { .. });
+    decision
+        .records
+        .iter()
+        .filter(|(_, event)| ended(event))
+        .count()
+}
+
+#[test]
+fn a_long_chain_of_needs_fails_as_a_whole() {
+    let mut dispatcher = chain(5_000);
+    let failed = Outcome::Failed(Failure::new(FailureCode::AgentFailed, "it failed"));
+    let decision = dispatcher.decide(T0, over(0, failed));
+    assert_eq!(ends(&decision), 5_000);
+    assert!(decision.actions.is_empty());
+    assert_eq!((dispatcher.queued(), dispatcher.running()), (0, 0));
+}
+
+#[test]
+fn a_long_chain_of_needs_runs_link_by_link() {
+    let length = 1_000;
+    let mut dispatcher = chain(length);
+    for n in 0..length {
+        let decision = dispatcher.decide(T0, over(n, Outcome::Completed));
+        let next = usize::from(n + 1 < length);
+        assert_eq!((ends(&decision), decision.actions.len()), (1, next));
+    }
+    assert_eq!((dispatcher.queued(), dispatcher.running()), (0, 0));
+}
+
+#[test]
+fn ten_thousand_jobs_wait_and_run_in_order() {
+    let mut scheduler = Scheduler::new(caps(32, 8, 3));
+    line(
+        &mut scheduler,
+        (0..10_000).map(|n| job(n, "a", Access::Write)),
+    );
+    line(&mut scheduler, [job(10_000, "b", Access::Read)]);
+    let mut running = scheduler.pick(T0);
+    assert_eq!(running, [id(0), id(1), id(2), id(10_000)]);
+    let last = id(9_999);
+    let why = scheduler.why(&last, T0);
+    assert_eq!(why, Some((Blocked::Writers { cap: 3 }, 9_997)));
+    for next in 3..200 {
+        scheduler.release(&running.remove(0));
+        let picked = scheduler.pick(T0);
+        assert_eq!(picked, [id(next)]);
+        running.insert(2, id(next));
+    }
+    assert_eq!((scheduler.queued(), scheduler.running()), (9_800, 4));
+}

@@ -1,0 +1,165 @@
+//! What a job is asked to do, fixed at acceptance.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::JobId,
+    limits::Limits,
+    sandbox::{Access, Sandbox},
+};
+
+/// Version of the stored form of [`JobSpec`].
+pub const SPEC_VERSION: u32 = 1;
+
+/// Everything that decides how a job is carried out, except its environment
+/// (stored apart, because it holds secrets).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Version of this form.
+    pub version: u32,
+    /// What is to be done.
+    pub work: Work,
+    /// The caller's name for the job.
+    pub label: Option<String>,
+    /// Absolute, canonical folder in which the agent starts.
+    pub working_directory: PathBuf,
+    /// The shared tree this job counts against: the git top level of the
+    /// working folder, or the folder itself outside git.
+    pub tree: PathBuf,
+    /// What the agent may write: asked for and bounded by the caller's power.
+    pub sandbox: Sandbox,
+    /// Reader or writer of the tree.
+    pub access: Access,
+    /// Limits in force.
+    pub limits: Limits,
+    /// Jobs that must complete before this one starts.
+    pub needs: Vec<JobId>,
+    /// Jobs that must have ended, however, before this one starts.
+    pub after: Vec<JobId>,
+    /// Greater starts earlier.
+    pub priority: i32,
+    /// At most so many running jobs of the same owner, if set.
+    pub owner_cap: Option<u32>,
+    /// The job this one continues or was started by.
+    pub parent: Option<JobId>,
+}
+
+/// The work of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Work {
+    /// A turn of an agent.
+    Agent(Box<AgentWork>),
+    /// A program, run as it is.
+    Command {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+}
+
+impl Work {
+    /// The driver that carries it out: `codex` or `command`.
+    #[must_use]
+    pub fn agent(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "codex",
+            Self::Command { .. } => "command",
+        }
+    }
+}
+
+/// One turn of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentWork {
+    /// Prompt or review.
+    pub task: AgentTask,
+    /// Model, passed on only when asked for.
+    pub model: Option<String>,
+    /// `none | minimal | low | medium | high | xhigh`, passed on only when
+    /// asked for.
+    pub reasoning_effort: Option<String>,
+    /// Codex profile (`-p NAME`).
+    pub profile: Option<String>,
+    /// `key=value` pairs for `-c`, in order.
+    pub config_overrides: Vec<String>,
+    /// Further folders the agent may write.
+    pub add_dirs: Vec<PathBuf>,
+    /// Which of the user's MCP servers the agent gets.
+    pub mcp_servers: McpServers,
+    /// Whether the skills installed for the user are offered to the agent.
+    pub host_skills: bool,
+    /// JSON Schema the last message must satisfy.
+    pub output_schema: Option<serde_json::Value>,
+    /// The conversation to continue, if any.
+    pub resume: Option<Resume>,
+    /// The caller's own name for a conversation that later calls continue.
+    pub session: Option<String>,
+}
+
+/// A conversation to continue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+pub enum Resume {
+    /// The agent's conversation with this name.
+    Thread(String),
+    /// The conversation of an earlier job, looked up when this one starts. If
+    /// that job never had one, this one starts afresh with both prompts.
+    Job(JobId),
+}
+
+/// What one turn is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum AgentTask {
+    /// A prompt, given on stdin.
+    Prompt {
+        /// The text.
+        prompt: String,
+    },
+    /// The agent's own code review.
+    Review {
+        /// What to look at.
+        target: ReviewTarget,
+        /// Title shown in the summary (`--title`, for a commit).
+        title: Option<String>,
+    },
+}
+
+/// What a review looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ReviewTarget {
+    /// Staged, unstaged and untracked changes.
+    Uncommitted,
+    /// Changes against a base branch.
+    Base {
+        /// The branch.
+        branch: String,
+    },
+    /// One commit.
+    Commit {
+        /// The commit.
+        sha: String,
+    },
+    /// Instructions of the caller's own.
+    Custom {
+        /// The text, given on stdin.
+        prompt: String,
+    },
+}
+
+/// Which MCP servers of the user's configuration a worker gets. The server of
+/// this program is never among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "names", rename_all = "snake_case")]
+pub enum McpServers {
+    /// All the user has enabled.
+    #[default]
+    Inherit,
+    /// None.
+    None,
+    /// Only these.
+    Only(Vec<String>),
+}

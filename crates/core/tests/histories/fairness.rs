@@ -1,0 +1,217 @@
+//! The rules about who goes first: nothing idle, nobody passed without need,
+//! nobody starved.
+
+use convoke_core::{
+    scheduler::{Caps, PATIENCE_MS},
+    time::UnixMillis,
+};
+
+use crate::oracle::{Facts, Oracle, Used, rule};
+
+/// The first in line, out of patience, and what it still waits to be released.
+#[derive(Clone, Debug)]
+pub struct Front {
+    job: usize,
+    caps: Caps,
+    total: i64,
+    room: i64,
+    owner: i64,
+}
+
+impl Front {
+    fn new(job: usize, facts: &Facts, used: &Used, caps: &Caps) -> Self {
+        let missing = |used: u32, cap: u32| (i64::from(used) - i64::from(cap) + 1).max(0);
+        let owner = facts
+            .owner_cap
+            .map_or(0, |cap| missing(used.owners[facts.owner], cap));
+        Self {
+            job,
+            caps: *caps,
+            total: missing(used.total, caps.total),
+            room: missing(used.rooms[facts.room()], facts.room_cap(caps)),
+            owner,
+        }
+    }
+}
+
+impl Oracle {
+    /// Judges what was started, and what was not, in one decision.
+    pub fn judge_fairness(
+        &mut self,
+        now: UnixMillis,
+        caps: &Caps,
+        started: &[usize],
+        released: &[usize],
+    ) -> Result<(), String> {
+        let mut waiting: Vec<usize> = (0..self.facts.len())
+            .filter(|job| self.ready(*job, now))
+            .collect();
+        waiting.sort_by_key(|job| self.place(*job));
+        self.nothing_idle(now, caps, &waiting)?;
+        self.nobody_passed_without_need(now, caps, &waiting, started)?;
+        self.the_first_is_not_robbed(now, caps, &waiting, started)?;
+        self.the_first_is_not_starved(now, caps, &waiting, started, released)?;
+        for job in waiting {
+            let passed = started
+                .iter()
+                .any(|other| self.place(*other) > self.place(job));
+            if passed {
+                self.status[job].passed_since.get_or_insert(now.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn out_of_patience(&self, job: usize, now: UnixMillis) -> bool {
+        self.status[job]
+            .passed_since
+            .is_some_and(|since| now.0 - since >= PATIENCE_MS)
+    }
+
+    /// If every resource a ready job wants has room, it must have started,
+    /// unless the room is kept for an earlier one that is out of patience.
+    fn nothing_idle(&self, now: UnixMillis, caps: &Caps, waiting: &[usize]) -> Result<(), String> {
+        for (index, job) in waiting.iter().enumerate() {
+            let facts = &self.facts[*job];
+            if !self.used.fits(facts, caps) {
+                continue;
+            }
+            let keepers: Vec<&Facts> = waiting[..index]
+                .iter()
+                .filter(|other| self.out_of_patience(**other, now))
+                .map(|other| &self.facts[*other])
+                .collect();
+            let in_room = keepers
+                .iter()
+                .filter(|keeper| keeper.room() == facts.room())
+                .count();
+            let room_kept = in_room > 0
+                && self.used.rooms[facts.room()] as usize + in_room
+                    >= facts.room_cap(caps) as usize;
+            let caps_of_owner: Vec<u32> = keepers
+                .iter()
+                .filter(|keeper| keeper.owner == facts.owner)
+                .filter_map(|keeper| keeper.owner_cap)
+                .collect();
+            let owner_kept = caps_of_owner.iter().min().is_some_and(|cap| {
+                let cap = facts.owner_cap.map_or(*cap, |own| own.min(*cap));
+                self.used.owners[facts.owner] as usize + caps_of_owner.len() >= cap as usize
+            });
+            rule!(
+                room_kept || owner_kept,
+                "job {job} could start and does not: {:?}, {caps:?}, {facts:?}",
+                self.used
+            );
+        }
+        Ok(())
+    }
+
+    /// A job that started must not have taken what an earlier ready one lacks.
+    fn nobody_passed_without_need(
+        &self,
+        now: UnixMillis,
+        caps: &Caps,
+        waiting: &[usize],
+        started: &[usize],
+    ) -> Result<(), String> {
+        for (index, job) in waiting.iter().enumerate() {
+            let facts = &self.facts[*job];
+            let kept_out = waiting[..index].iter().any(|other| {
+                let keeper = &self.facts[*other];
+                self.out_of_patience(*other, now)
+                    && (keeper.room() == facts.room() || keeper.owner == facts.owner)
+            });
+            if kept_out {
+                continue;
+            }
+            for other in started
+                .iter()
+                .filter(|other| self.place(**other) > self.place(*job))
+            {
+                let mut without = self.used.clone();
+                without.give(&self.facts[*other]);
+                rule!(
+                    !without.fits(facts, caps),
+                    "job {other} started instead of job {job}, which was earlier"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What the first in line wants and can have stays for it once it is out of
+    /// patience.
+    fn the_first_is_not_robbed(
+        &self,
+        now: UnixMillis,
+        caps: &Caps,
+        waiting: &[usize],
+        started: &[usize],
+    ) -> Result<(), String> {
+        let Some(first) = waiting
+            .first()
+            .filter(|first| self.out_of_patience(**first, now))
+        else {
+            return Ok(());
+        };
+        let facts = &self.facts[*first];
+        for other in started
+            .iter()
+            .filter(|other| self.place(**other) > self.place(*first))
+        {
+            let taker = &self.facts[*other];
+            let room = taker.room() != facts.room()
+                || self.used.rooms[facts.room()] < facts.room_cap(caps);
+            let owner = taker.owner != facts.owner
+                || facts
+                    .owner_cap
+                    .is_none_or(|cap| self.used.owners[facts.owner] < cap);
+            rule!(
+                room && owner,
+                "job {other} took what job {first} has waited for too long"
+            );
+        }
+        Ok(())
+    }
+
+    /// Once everything the first in line lacked was released as often as it
+    /// lacked it, it must have started.
+    fn the_first_is_not_starved(
+        &mut self,
+        now: UnixMillis,
+        caps: &Caps,
+        waiting: &[usize],
+        started: &[usize],
+        released: &[usize],
+    ) -> Result<(), String> {
+        let first = waiting
+            .first()
+            .copied()
+            .filter(|first| self.out_of_patience(*first, now));
+        let Some(first) = first else {
+            self.front = None;
+            return Ok(());
+        };
+        let facts = &self.facts[first];
+        let overtaken = started
+            .iter()
+            .any(|other| self.place(*other) < self.place(first));
+        let known = self
+            .front
+            .take()
+            .filter(|front| front.job == first && front.caps == *caps && !overtaken);
+        let Some(mut front) = known else {
+            self.front = Some(Front::new(first, facts, &self.used, caps));
+            return Ok(());
+        };
+        for other in released.iter().map(|job| &self.facts[*job]) {
+            front.total -= 1;
+            front.room -= i64::from(other.room() == facts.room());
+            front.owner -= i64::from(other.owner == facts.owner);
+        }
+        let starved = front.total <= 0 && front.room <= 0 && front.owner <= 0;
+        rule!(!starved, "job {first} starves: {front:?}, {:?}", self.used);
+        self.front = Some(front);
+        Ok(())
+    }
+}

@@ -1,0 +1,496 @@
+//! The rules, checked on the stream of decisions. Written from the design; it
+//! shares no code with the dispatcher and the scheduler.
+
+mod expected;
+
+use std::cmp::Reverse;
+
+use convoke_core::{
+    dispatcher::{Action, Decision, Input, Verdict},
+    failure::FailureCode,
+    lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, Outcome, StopReason},
+    sandbox::Access,
+    scheduler::Caps,
+    time::UnixMillis,
+};
+
+use crate::{fairness::Front, world::Ids};
+
+/// Number of trees and of owners in the world.
+pub const TREES: usize = 3;
+/// Number of owners in the world.
+pub const OWNERS: usize = 3;
+
+/// What is fixed about a job.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Place in the order of acceptance.
+    pub seq: u64,
+    /// Greater starts earlier.
+    pub priority: i32,
+    /// Which tree.
+    pub tree: usize,
+    /// Reader or writer.
+    pub access: Access,
+    /// Which owner.
+    pub owner: usize,
+    /// The owner's cap, as this job states it.
+    pub owner_cap: Option<u32>,
+    /// Jobs that must complete first.
+    pub needs: Vec<usize>,
+    /// Jobs that must end first.
+    pub after: Vec<usize>,
+}
+
+impl Facts {
+    /// Which of the rooms (readers or writers of a tree) it takes a slot of.
+    pub fn room(&self) -> usize {
+        self.tree * 2 + usize::from(self.access == Access::Write)
+    }
+
+    /// The cap of that room.
+    pub fn room_cap(&self, caps: &Caps) -> u32 {
+        match self.access {
+            Access::Read => caps.readers,
+            Access::Write => caps.writers,
+        }
+    }
+
+    fn same_demand(&self, other: &Self) -> bool {
+        self.room() == other.room()
+            && self.owner == other.owner
+            && self.owner_cap == other.owner_cap
+    }
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// In line.
+    Queued,
+    /// With a live attempt.
+    Live(u32),
+    /// Over.
+    Ended {
+        /// Whether completed.
+        completed: bool,
+    },
+}
+
+/// What the decisions so far say of a job.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Whether the dispatcher has heard of it.
+    pub submitted: bool,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Whether it was live before.
+    pub returned: bool,
+    /// End of its pause.
+    pub not_before: Option<u64>,
+    /// Since when later jobs have passed it although it could start.
+    pub passed_since: Option<u64>,
+    /// Attempts that count, the live one included.
+    counted: u32,
+    /// The stop in progress, and whether forced.
+    stop: Option<(StopReason, bool)>,
+    false_starts: u32,
+}
+
+/// Slots in use.
+#[derive(Clone, Debug, Default)]
+pub struct Used {
+    /// In the daemon.
+    pub total: u32,
+    /// Readers and writers of each tree.
+    pub rooms: [u32; TREES * 2],
+    /// Of each owner.
+    pub owners: [u32; OWNERS],
+}
+
+impl Used {
+    /// Whether a job can start.
+    pub fn fits(&self, job: &Facts, caps: &Caps) -> bool {
+        self.total < caps.total
+            && self.rooms[job.room()] < job.room_cap(caps)
+            && job.owner_cap.is_none_or(|cap| self.owners[job.owner] < cap)
+    }
+
+    /// Takes a job's slots.
+    pub fn take(&mut self, job: &Facts) {
+        self.total += 1;
+        self.rooms[job.room()] += 1;
+        self.owners[job.owner] += 1;
+    }
+
+    /// Gives a job's slots back.
+    pub fn give(&mut self, job: &Facts) {
+        self.total -= 1;
+        self.rooms[job.room()] -= 1;
+        self.owners[job.owner] -= 1;
+    }
+}
+
+/// What is known of the world.
+#[derive(Clone, Debug, Default)]
+pub struct Oracle {
+    /// Jobs, in the order of acceptance.
+    pub facts: Vec<Facts>,
+    /// And where they stand.
+    pub status: Vec<Status>,
+    /// Slots in use.
+    pub used: Used,
+    /// The first in line that ran out of patience.
+    pub front: Option<Front>,
+    last_seen: u64,
+}
+
+macro_rules! rule {
+    ($holds:expr, $($message:tt)+) => {
+        if !$holds { return Err(format!($($message)+)); }
+    };
+}
+pub(crate) use rule;
+
+impl Oracle {
+    /// A job was accepted, with so many attempts behind it.
+    pub fn accepted(&mut self, facts: Facts, attempts: u32) {
+        self.facts.push(facts);
+        self.status.push(Status {
+            submitted: false,
+            phase: Phase::Queued,
+            returned: attempts > 0,
+            not_before: None,
+            passed_since: None,
+            counted: attempts,
+            stop: None,
+            false_starts: 0,
+        });
+    }
+
+    /// What is left after a crash: what the committed records say.
+    pub fn after_crash(&self, log: &[LifecycleRecord], ids: &Ids) -> Result<Self, String> {
+        let mut next = Self::default();
+        for facts in &self.facts {
+            next.accepted(facts.clone(), 0);
+        }
+        for record in log {
+            next.record(ids.index(&record.job), &record.event, record.at)?;
+        }
+        for status in &mut next.status {
+            status.submitted = true;
+            status.false_starts = 0;
+        }
+        Ok(next)
+    }
+
+    /// Whether a job ended, and if so, whether completed.
+    pub fn ended(&self, job: usize) -> Option<bool> {
+        match self.status[job].phase {
+            Phase::Ended { completed } => Some(completed),
+            _ => None,
+        }
+    }
+
+    /// A need that ended without completing.
+    pub fn failed_need(&self, job: usize) -> Option<usize> {
+        self.facts[job]
+            .needs
+            .iter()
+            .copied()
+            .find(|need| self.ended(*need) == Some(false))
+    }
+
+    /// Whether all that a job in line lacks is slots.
+    pub fn ready(&self, job: usize, now: UnixMillis) -> bool {
+        let status = &self.status[job];
+        status.submitted
+            && status.phase == Phase::Queued
+            && status.not_before.is_none_or(|at| at <= now.0)
+            && self.facts[job]
+                .needs
+                .iter()
+                .all(|need| self.ended(*need) == Some(true))
+            && self.facts[job]
+                .after
+                .iter()
+                .all(|other| self.ended(*other).is_some())
+    }
+
+    /// Place in line; smaller starts earlier.
+    pub fn place(&self, job: usize) -> (Reverse<i32>, bool, u64) {
+        let facts = &self.facts[job];
+        (
+            Reverse(facts.priority),
+            !self.status[job].returned,
+            facts.seq,
+        )
+    }
+
+    /// Judges a decision.
+    pub fn judge(
+        &mut self,
+        now: UnixMillis,
+        caps: &Caps,
+        input: &Input,
+        decision: &Decision,
+        ids: &Ids,
+    ) -> Result<(), String> {
+        self.follow_clock(now);
+        let expected = self.expected(input, ids);
+        let mut started = Vec::new();
+        let mut released = Vec::new();
+        let mut actions = decision.actions.iter();
+        for (id, event) in &decision.records {
+            let job = ids.index(id);
+            let phase = self.status[job].phase;
+            match event {
+                LifecycleEvent::AttemptStarting { attempt, .. } => {
+                    self.may_start(now, caps, job)?;
+                    started.push(job);
+                    let start = Action::Start {
+                        job: id.clone(),
+                        attempt: *attempt,
+                    };
+                    rule!(
+                        actions.next() == Some(&start),
+                        "job {job} is starting without its action"
+                    );
+                }
+                LifecycleEvent::Stopping { reason, force, .. } => {
+                    let Phase::Live(attempt) = phase else {
+                        return Err(format!("job {job} stops, but is {phase:?}"));
+                    };
+                    let stop = Action::Stop {
+                        job: id.clone(),
+                        attempt,
+                        reason: *reason,
+                        force: *force,
+                    };
+                    rule!(
+                        actions.next() == Some(&stop),
+                        "job {job} is stopping without its action"
+                    );
+                }
+                LifecycleEvent::Ended { end } => self.may_end(job, end, input, ids)?,
+                _ => {}
+            }
+            self.record(job, event, now)?;
+            if let (Phase::Live(_), Phase::Queued | Phase::Ended { .. }) =
+                (phase, self.status[job].phase)
+            {
+                released.push(job);
+            }
+        }
+        rule!(
+            actions.next().is_none(),
+            "an action without a record: {:?}",
+            decision.actions
+        );
+        self.was_expected(expected, decision, ids)?;
+        if let Some(job) = (0..self.facts.len()).find(|job| {
+            self.status[*job].submitted
+                && self.status[*job].phase == Phase::Queued
+                && self.failed_need(*job).is_some()
+        }) {
+            return Err(format!(
+                "job {job} is in line although a need did not complete"
+            ));
+        }
+        self.judge_fairness(now, caps, &started, &released)
+    }
+
+    /// Instants noted before the clock was set back move with it.
+    fn follow_clock(&mut self, now: UnixMillis) {
+        let back = self.last_seen.saturating_sub(now.0);
+        self.last_seen = now.0;
+        if back == 0 {
+            return;
+        }
+        for status in &mut self.status {
+            status.not_before = status.not_before.map(|at| at.saturating_sub(back));
+            status.passed_since = status.passed_since.map(|at| at.saturating_sub(back));
+        }
+    }
+
+    /// What the log of one job allows to follow.
+    fn record(&mut self, job: usize, event: &LifecycleEvent, at: UnixMillis) -> Result<(), String> {
+        let facts = &self.facts[job];
+        let status = &mut self.status[job];
+        let phase = status.phase;
+        let name = event.name();
+        rule!(
+            !matches!(phase, Phase::Ended { .. }),
+            "job {job} is over, and then comes {name}"
+        );
+        match event {
+            LifecycleEvent::Accepted { .. } => {}
+            LifecycleEvent::AttemptStarting { attempt, .. } => {
+                rule!(
+                    phase == Phase::Queued,
+                    "job {job} is {phase:?} and starts attempt {attempt}"
+                );
+                rule!(
+                    *attempt == status.counted + 1,
+                    "attempt {attempt} of job {job} is out of order"
+                );
+                status.counted = *attempt;
+                status.phase = Phase::Live(*attempt);
+                status.passed_since = None;
+                self.used.take(facts);
+            }
+            LifecycleEvent::AttemptRunning { attempt, .. }
+            | LifecycleEvent::ThreadKnown { attempt, .. }
+            | LifecycleEvent::Finishing { attempt } => {
+                rule!(
+                    phase == Phase::Live(*attempt),
+                    "job {job} is {phase:?}: {name} of attempt {attempt}"
+                );
+                let finishing = matches!(event, LifecycleEvent::Finishing { .. });
+                rule!(
+                    !(finishing && status.stop.is_some()),
+                    "job {job} is stopping, and then finishing"
+                );
+            }
+            LifecycleEvent::Stopping { reason, force, .. } => {
+                rule!(
+                    matches!(phase, Phase::Live(_)),
+                    "job {job} stops, but is {phase:?}"
+                );
+                if let Some((first, forced)) = status.stop {
+                    rule!(
+                        *force && !forced && first == *reason,
+                        "job {job} is stopped over again"
+                    );
+                }
+                status.stop = Some((*reason, *force));
+            }
+            LifecycleEvent::Requeued {
+                attempt,
+                counted,
+                not_before,
+                ..
+            } => {
+                rule!(
+                    phase == Phase::Live(*attempt),
+                    "job {job} is {phase:?}: {name} of attempt {attempt}"
+                );
+                rule!(
+                    status.stop.is_none(),
+                    "job {job} is stopping and goes back in line"
+                );
+                status.counted -= u32::from(!counted);
+                status.false_starts += u32::from(!counted);
+                status.returned = true;
+                status.not_before = not_before.map(|at| at.0);
+                status.phase = Phase::Queued;
+                rule!(
+                    not_before.is_none_or(|until| until > at),
+                    "job {job} has no pause"
+                );
+                self.used.give(facts);
+            }
+            LifecycleEvent::Ended { end } => {
+                status.phase = Phase::Ended {
+                    completed: end.outcome == Outcome::Completed,
+                };
+                if let Phase::Live(_) = phase {
+                    self.used.give(facts);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_start(&self, now: UnixMillis, caps: &Caps, job: usize) -> Result<(), String> {
+        let facts = &self.facts[job];
+        rule!(
+            self.ready(job, now),
+            "job {job} starts and is not ready: {:?}",
+            self.status[job]
+        );
+        rule!(
+            self.used.fits(facts, caps),
+            "job {job} starts over a cap: {:?}, {caps:?}, {facts:?}",
+            self.used
+        );
+        let place = self.place(job);
+        let passed = (0..self.facts.len()).find(|other| {
+            self.facts[*other].same_demand(facts)
+                && self.place(*other) < place
+                && self.ready(*other, now)
+        });
+        rule!(
+            passed.is_none(),
+            "job {job} starts before job {passed:?}, which wants the same and was earlier"
+        );
+        Ok(())
+    }
+
+    /// Why a job may end, and how.
+    fn may_end(&self, job: usize, end: &JobEnd, input: &Input, ids: &Ids) -> Result<(), String> {
+        let status = &self.status[job];
+        match (status.phase, input) {
+            (
+                Phase::Queued,
+                Input::StopRequested {
+                    job: id, reason, ..
+                },
+            ) if ids.index(id) == job => {
+                rule!(
+                    end.outcome == Outcome::Cancelled { reason: *reason },
+                    "job {job} in line was stopped: {end:?}"
+                );
+            }
+            (Phase::Queued, _) => {
+                let needs_failed = matches!(&end.outcome, Outcome::Failed(f) if f.code == FailureCode::NeedsFailed);
+                rule!(
+                    needs_failed && self.failed_need(job).is_some(),
+                    "job {job} in line ends: {end:?}"
+                );
+            }
+            (
+                Phase::Live(live),
+                Input::AttemptOver {
+                    job: id,
+                    attempt,
+                    verdict,
+                },
+            ) => {
+                rule!(
+                    ids.index(id) == job && live == *attempt,
+                    "job {job} ends by a verdict on another"
+                );
+                self.may_end_by(job, end, verdict)?;
+            }
+            (phase, _) => return Err(format!("job {job} is {phase:?} and ends by {input:?}")),
+        }
+        Ok(())
+    }
+
+    fn may_end_by(&self, job: usize, end: &JobEnd, verdict: &Verdict) -> Result<(), String> {
+        let stop = self.status[job]
+            .stop
+            .map(|(reason, _)| Outcome::Cancelled { reason });
+        let expected = match (verdict, stop) {
+            (Verdict::Settled(settled), None) => settled.clone(),
+            (Verdict::Settled(settled), Some(outcome)) => JobEnd {
+                outcome,
+                ..settled.clone()
+            },
+            (Verdict::NeverStarted { .. }, Some(outcome)) => JobEnd::without_process(outcome),
+            (Verdict::NeverStarted { cause }, None) => {
+                rule!(
+                    self.status[job].false_starts >= 5,
+                    "job {job} ends after too few false starts"
+                );
+                JobEnd::without_process(Outcome::Failed(cause.clone()))
+            }
+        };
+        rule!(
+            *end == expected,
+            "job {job} ends as {end:?}, not as {expected:?}"
+        );
+        Ok(())
+    }
+}
