@@ -1,0 +1,142 @@
+//! Containment on Linux: a PID namespace, or else a subreaper.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use convoke_core::runner_protocol::{ContainmentPolicy, ContainmentReport, Rung};
+use rustix::process::{
+    Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
+};
+
+use super::namespace::Namespace;
+use super::tree::Tree;
+use super::{Agent, AgentExit};
+use crate::launch::{ChildEnds, Program};
+use crate::process::ProcessRef;
+
+/// Holds an agent and everything it starts.
+#[derive(Debug)]
+pub struct Container {
+    report: ContainmentReport,
+    hold: Hold,
+    /// Kept until the agent is started, where the runner forks it itself.
+    ends: Option<ChildEnds>,
+}
+
+#[derive(Debug)]
+enum Hold {
+    Namespace(Namespace),
+    Tree(Tree),
+}
+
+impl Container {
+    /// Sets up the best containment the policy allows.
+    pub fn new(
+        policy: ContainmentPolicy,
+        runner_id: &str,
+        program: &Program,
+        ends: ChildEnds,
+    ) -> Self {
+        let reason = match policy {
+            ContainmentPolicy::NoNamespaces => "namespaces were not wanted".to_owned(),
+            ContainmentPolicy::Best => match Namespace::create(runner_id, program, &ends) {
+                // The child's ends close here: the init has them.
+                Ok(namespace) => {
+                    return Self {
+                        report: ContainmentReport {
+                            rung: Rung::PidNamespace,
+                            detail: String::new(),
+                        },
+                        hold: Hold::Namespace(namespace),
+                        ends: None,
+                    };
+                }
+                Err(reason) => format!("no PID namespace: {reason}"),
+            },
+        };
+        let (rung, detail) = match set_child_subreaper(Some(getpid())) {
+            Ok(()) => (Rung::Subreaper, reason),
+            Err(error) => (
+                Rung::ProcessGroup,
+                format!("{reason}; no subreaper: {error}"),
+            ),
+        };
+        Self {
+            report: ContainmentReport { rung, detail },
+            hold: Hold::Tree(Tree::new(runner_id)),
+            ends: Some(ends),
+        }
+    }
+
+    /// The rung reached, and why not a better one.
+    pub fn report(&self) -> &ContainmentReport {
+        &self.report
+    }
+
+    /// Creates the agent's process, which waits for one byte on the go pipe.
+    pub fn start(&mut self, program: &Program, go: &OwnedFd) -> io::Result<Agent> {
+        match &mut self.hold {
+            Hold::Namespace(namespace) => namespace.start(go),
+            Hold::Tree(tree) => {
+                let ends = self.ends.take().ok_or(io::ErrorKind::InvalidInput)?;
+                tree.start(program, &ends, die_with_runner)
+            }
+        }
+    }
+
+    /// A descriptor to poll for reading, besides SIGCHLD.
+    pub fn wake_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.hold {
+            Hold::Namespace(namespace) => namespace.wake_fd(),
+            Hold::Tree(_) => None,
+        }
+    }
+
+    /// Reaps what ended; the agent's end if that was among it.
+    pub fn reap(&mut self) -> Option<AgentExit> {
+        match &mut self.hold {
+            Hold::Namespace(namespace) => namespace.reap(),
+            Hold::Tree(tree) => tree.reap(),
+        }
+    }
+
+    /// Every running process of the tree but the agent.
+    pub fn below(&self) -> Vec<ProcessRef> {
+        match &self.hold {
+            Hold::Namespace(namespace) => namespace.below(),
+            Hold::Tree(tree) => tree.below(),
+        }
+    }
+
+    /// The tree's processes when they are worth recording and changed.
+    pub fn observe(&mut self) -> Option<Vec<ProcessRef>> {
+        match &mut self.hold {
+            Hold::Namespace(_) => None,
+            Hold::Tree(tree) => tree.observe(),
+        }
+    }
+
+    /// Kills everything, once.
+    pub fn kill(&mut self) {
+        match &mut self.hold {
+            Hold::Namespace(namespace) => namespace.kill(),
+            Hold::Tree(tree) => tree.kill(),
+        }
+    }
+
+    /// Kills until nothing is left or the deadline (monotonic milliseconds) has
+    /// come; what is left.
+    pub fn sweep(&mut self, deadline: u64) -> Vec<ProcessRef> {
+        match &mut self.hold {
+            Hold::Namespace(namespace) => namespace.sweep(deadline),
+            Hold::Tree(tree) => tree.sweep(deadline),
+        }
+    }
+}
+
+/// Ties the agent's life to the runner's main thread; false when the runner ended
+/// before that could be said.
+fn die_with_runner(runner: i32) -> bool {
+    set_parent_process_death_signal(Some(Signal::KILL)).is_ok()
+        && getppid().is_some_and(|parent| parent.as_raw_pid() == runner)
+}

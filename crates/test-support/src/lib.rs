@@ -1,0 +1,7 @@
+//! Scripted agent, hermetic test environments and waits.
+
+pub mod census;
+pub mod codex;
+pub mod environment;
+pub mod scripted_agent;
+pub mod wait;
