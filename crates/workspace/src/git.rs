@@ -1,0 +1,318 @@
+//! Runs the `git` program for reading only, without the programs a repository
+//! can configure.
+//!
+//! A repository may come from an agent that is held in a sandbox, while git
+//! runs outside of it: nothing a repository says may start a program here.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::bounded::{self, BoundedError};
+
+/// How long one reading may take, all its programs together.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Settings that win over those of the repository, on every call.
+const GUARDS: [&str; 5] = [
+    "core.fsmonitor=false",
+    "core.untrackedCache=keep",
+    "core.hooksPath=/dev/null",
+    "protocol.allow=never",
+    "status.submoduleSummary=false",
+];
+
+/// Names of the settings through which a filter of a repository runs programs
+/// whenever git compares the content of a file.
+const FILTERS: &str = r"^filter\..*\.(clean|smudge|process|required)$";
+
+/// Variables of git that say where the user's own settings are; all others
+/// are taken away, because they point git elsewhere or make it run programs.
+const KEPT_VARIABLES: [&str; 3] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+];
+
+/// A call of `git` that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The program cannot be started, takes too long or cannot be read.
+    #[error("cannot run git in {}", folder.display())]
+    Run {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: BoundedError,
+    },
+    /// It ended with an error.
+    #[error("`git {arguments}` failed in {}: {message}", folder.display())]
+    Failed {
+        /// What was asked.
+        arguments: String,
+        /// Where.
+        folder: PathBuf,
+        /// What it printed on stderr.
+        message: String,
+    },
+    /// The repository has a filter whose name git's command line cannot
+    /// express, so that it cannot be switched off.
+    #[error("the filter setting {key:?} of {} cannot be switched off", folder.display())]
+    Filter {
+        /// Where.
+        folder: PathBuf,
+        /// The setting.
+        key: String,
+    },
+}
+
+/// Runs `git` in `folder` and answers with its stdout.
+///
+/// The environment is that of this process without the variables that would
+/// point git elsewhere. No lock is taken, and no hook, filter, prompt or
+/// transfer runs, so the user's repository stays byte for byte as it is. Files
+/// whose content is filtered are compared as they are. All in all it takes at
+/// most 20 s.
+///
+/// # Errors
+/// Git cannot be started, takes too long or reports an error, or the
+/// repository has a filter that cannot be switched off.
+pub fn read(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+    let deadline = Instant::now() + LONGEST;
+    let filters = filters_off(folder, deadline)?;
+    let output = run(folder, &filters, arguments, deadline)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(failed(folder, arguments, &output.stderr))
+}
+
+/// Settings that switch off every filter the repository can see. Listing
+/// settings runs no program.
+fn filters_off(folder: &Path, deadline: Instant) -> Result<Vec<String>, GitError> {
+    let arguments = ["config", "-z", "--name-only", "--get-regexp", FILTERS];
+    let output = run(folder, &[], &arguments, deadline)?;
+    match output.status.code() {
+        Some(0) => {}
+        // Nothing matches.
+        Some(1) => return Ok(Vec::new()),
+        _ => return Err(failed(folder, &arguments, &output.stderr)),
+    }
+    output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|key| !key.is_empty())
+        .map(|key| {
+            // Of `-c KEY=VALUE` git takes the first `=`.
+            let usable = std::str::from_utf8(key)
+                .ok()
+                .filter(|key| !key.contains(['=', '\n']));
+            let Some(key) = usable else {
+                return Err(GitError::Filter {
+                    folder: folder.to_owned(),
+                    key: String::from_utf8_lossy(key).into_owned(),
+                });
+            };
+            Ok(if key.ends_with(".required") {
+                format!("{key}=false")
+            } else {
+                format!("{key}=")
+            })
+        })
+        .collect()
+}
+
+fn run(
+    folder: &Path,
+    settings: &[String],
+    arguments: &[&str],
+    deadline: Instant,
+) -> Result<std::process::Output, GitError> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder);
+    for setting in GUARDS
+        .into_iter()
+        .chain(settings.iter().map(String::as_str))
+    {
+        command.args(["-c", setting]);
+    }
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if is_taken_away(&name) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        // A repository that lacks objects must not fetch them: that runs
+        // programs of its choice. Older releases know the second only.
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .env("LC_ALL", "C");
+    bounded::output(&mut command, deadline).map_err(|source| GitError::Run {
+        folder: folder.to_owned(),
+        source,
+    })
+}
+
+fn is_taken_away(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"GIT_") && !KEPT_VARIABLES.iter().any(|kept| name == *kept)
+}
+
+fn failed(folder: &Path, arguments: &[&str], stderr: &[u8]) -> GitError {
+    GitError::Failed {
+        arguments: arguments.join(" "),
+        folder: folder.to_owned(),
+        message: String::from_utf8_lossy(stderr).trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{changes, snapshot};
+
+    fn git(folder: &Path, arguments: &[&str]) {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.invalid"])
+            .args(arguments)
+            .output()
+            .expect("git runs");
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs_err::write(path, text).expect("written");
+    }
+
+    /// A repository with one committed file that has been changed in place
+    /// since, so that git must look at its content.
+    fn repository(top: &Path) {
+        git(top, &["init", "-q", "-b", "main"]);
+        write(&top.join("file"), "one");
+        git(top, &["add", "."]);
+        git(top, &["commit", "-q", "-m", "one"]);
+        write(&top.join("file"), "two");
+    }
+
+    /// Settings of a filter `planted` that leave `mark` behind.
+    fn filter(mark: &Path) -> String {
+        let run = format!("touch '{}'; cat", mark.display());
+        format!(
+            "[filter \"planted\"]\n\tclean = \"{run}\"\n\tsmudge = \"{run}\"\n\tprocess = \"{run}\"\n\trequired = true\n"
+        )
+    }
+
+    fn append(path: &Path, text: &str) {
+        let old = fs_err::read_to_string(path).expect("a file");
+        write(path, &(old + text));
+    }
+
+    /// Both reading commands, with the mark of a planted program looked for.
+    fn assert_nothing_runs(top: &Path, mark: &Path) {
+        let before = snapshot::take(top).expect("a snapshot");
+        assert_eq!(before.status.len(), 1, "{:?}", before.status);
+        let mut after = before.clone();
+        after.head = before.head.as_ref().map(|head| format!("{head}^{{tree}}"));
+        changes::paths_changed(top, &before, &after).expect("changes");
+        assert!(!mark.exists(), "a planted program ran");
+        // The plant is a live one: plain git runs it.
+        let plain = Command::new("git")
+            .arg("-C")
+            .arg(top)
+            .arg("status")
+            .output();
+        assert!(plain.is_ok());
+        assert!(mark.exists(), "the test plants nothing");
+    }
+
+    #[test]
+    fn a_filter_in_the_settings_does_not_run() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (top, mark) = (root.path().join("r"), root.path().join("mark"));
+        fs_err::create_dir(&top).expect("created");
+        repository(&top);
+        append(&top.join(".git/config"), &filter(&mark));
+        write(&top.join(".git/info/attributes"), "* filter=planted\n");
+        assert_nothing_runs(&top, &mark);
+    }
+
+    #[test]
+    fn a_filter_in_an_included_file_does_not_run() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (top, mark) = (root.path().join("r"), root.path().join("mark"));
+        fs_err::create_dir(&top).expect("created");
+        write(&top.join(".gitattributes"), "file filter=planted\n");
+        repository(&top);
+        write(&top.join(".git/more"), &filter(&mark));
+        append(
+            &top.join(".git/config"),
+            "[include]\n\tpath = more\n[diff]\n\texternal = false\n",
+        );
+        assert_nothing_runs(&top, &mark);
+    }
+
+    #[test]
+    fn a_filter_of_a_submodule_does_not_run() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (top, mark) = (root.path().join("r"), root.path().join("mark"));
+        let inner = top.join("inner");
+        fs_err::create_dir_all(&inner).expect("created");
+        repository(&inner);
+        repository(&top);
+        append(&inner.join(".git/config"), &filter(&mark));
+        write(&inner.join(".git/info/attributes"), "* filter=planted\n");
+        assert_nothing_runs(&top, &mark);
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_switched_off_is_an_error() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (top, mark) = (root.path().join("r"), root.path().join("mark"));
+        fs_err::create_dir(&top).expect("created");
+        repository(&top);
+        let named = filter(&mark).replace("planted", "a=b");
+        append(&top.join(".git/config"), &named);
+        write(&top.join(".git/info/attributes"), "* filter=a=b\n");
+        let error = snapshot::take(&top).unwrap_err();
+        assert!(matches!(error, GitError::Filter { .. }), "{error}");
+        assert!(!mark.exists(), "a planted program ran");
+    }
+    #[test]
+    fn a_missing_object_is_not_fetched() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (top, mark) = (root.path().join("r"), root.path().join("mark"));
+        fs_err::create_dir(&top).expect("created");
+        repository(&top);
+        let program = format!("ext::touch {}", mark.display());
+        for (key, value) in [
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "origin"),
+            ("remote.origin.promisor", "true"),
+            ("remote.origin.url", program.as_str()),
+            ("protocol.ext.allow", "always"),
+        ] {
+            git(&top, &["config", key, value]);
+        }
+        let missing = "1".repeat(40);
+        let diff = ["diff", "--name-only", missing.as_str(), "HEAD"];
+        let error = read(&top, &diff).unwrap_err();
+        assert!(matches!(error, GitError::Failed { .. }), "{error}");
+        assert!(!mark.exists(), "a planted program ran");
+        // The plant is a live one: plain git runs it.
+        let plain = Command::new("git").arg("-C").arg(&top).args(diff).output();
+        assert!(plain.is_ok());
+        assert!(mark.exists(), "the test plants nothing");
+    }
+}
