@@ -1,0 +1,9 @@
+//! Settings: the user's file, the environment, and the ceiling a repository
+//! sets.
+
+mod ceiling;
+mod file;
+mod units;
+
+pub use ceiling::{Ceiling, ceiling_of};
+pub use file::{Config, ConfigError, Setting, load};

@@ -1,0 +1,330 @@
+//! One attempt, from its committed intent or from what a restart finds, to its
+//! verdict.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use convoke_core::{
+    dispatcher::{Input, Verdict},
+    failure::{Failure, FailureCode},
+    ids::{JobId, RunnerId},
+    job::Job,
+    lifecycle::{JobEnd, Outcome},
+    mask::Masker,
+    runner_protocol::{ExitRecord, RunnerIdentity, RunnerSpec, paths},
+    spec::Work,
+};
+
+use super::{
+    follow::{Followed, Follower},
+    lock, lost,
+    prepare::{self, read_exit},
+    projection::MOST_DENIED,
+    quiet_denials, runner_process, verdict,
+};
+use crate::{error_chain, observe, secrets, state::Daemon};
+
+/// Starts the runner, unless one exists, and follows it to the end.
+pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
+    let Some(job) = live_job(&daemon, &id, attempt) else {
+        return;
+    };
+    let folder = match daemon
+        .home
+        .create_runner_folder(&RunnerId::of_attempt(&id, attempt))
+    {
+        Ok(folder) => folder,
+        Err(error) => {
+            let cause = Failure::new(FailureCode::Internal, error_chain(&error));
+            return report(&daemon, &job, attempt, Verdict::NeverStarted { cause });
+        }
+    };
+    crate::test_hooks::reach("runner_folder_created");
+    if stop_requested(&daemon, &id) {
+        let cause = Failure::new(FailureCode::Internal, "stopped before it started");
+        return report(&daemon, &job, attempt, Verdict::NeverStarted { cause });
+    }
+    let (prepared, ()) = tokio::join!(
+        prepare::prepare(&daemon, &job, attempt),
+        observe::before(&daemon, &job, attempt)
+    );
+    crate::test_hooks::reach("attempt_prepared");
+    let spec = match prepared {
+        Ok(spec) => spec,
+        Err(failure) => {
+            let end = JobEnd::without_process(Outcome::Failed(failure));
+            return report(&daemon, &job, attempt, Verdict::Settled(end));
+        }
+    };
+    if let Err(failure) = launch(&daemon, &folder, &spec) {
+        return report(
+            &daemon,
+            &job,
+            attempt,
+            Verdict::NeverStarted { cause: failure },
+        );
+    }
+    follow(&daemon, &job, attempt, folder, spec.socket.clone()).await;
+}
+
+/// Takes up an attempt after a restart: its runner lives, has ended, has died,
+/// or never came to be.
+pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
+    let Some(job) = live_job(&daemon, &id, attempt) else {
+        return;
+    };
+    let folder = daemon
+        .home
+        .runner_folder(&RunnerId::of_attempt(&id, attempt));
+    let socket = read_socket(&folder).unwrap_or_default();
+    follow(&daemon, &job, attempt, folder, socket).await;
+}
+
+fn live_job(daemon: &Daemon, id: &JobId, attempt: u32) -> Option<Job> {
+    daemon
+        .dispatcher()
+        .job(id)
+        .filter(|job| job.state.attempt() == Some(attempt))
+        .cloned()
+}
+
+fn stop_requested(daemon: &Daemon, id: &JobId) -> bool {
+    daemon.stop_channel(id).borrow().is_some()
+}
+
+/// Where the runner listens: as it was told, else as it says itself.
+fn read_socket(folder: &std::path::Path) -> Option<PathBuf> {
+    let told = read_json::<RunnerSpec>(&folder.join(paths::SPEC)).map(|spec| spec.socket);
+    told.or_else(|| {
+        read_json::<RunnerIdentity>(&folder.join(paths::IDENTITY)).map(|runner| runner.socket)
+    })
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Writes the description, takes the lock and starts the runner with it. A
+/// lock that is held means that a runner lives already.
+fn launch(daemon: &Daemon, folder: &std::path::Path, spec: &RunnerSpec) -> Result<(), Failure> {
+    let internal =
+        |error: &dyn std::error::Error| Failure::new(FailureCode::Internal, error_chain(error));
+    let lock = match lock::take(folder) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Ok(()),
+        Err(source) => {
+            let error = runner_process::RunnerStartError::Lock {
+                path: folder.to_owned(),
+                source,
+            };
+            return Err(internal(&error));
+        }
+    };
+    if read_exit(folder).is_some() {
+        return Ok(());
+    }
+    crate::test_hooks::reach("lock_taken");
+    runner_process::write_spec(folder, spec).map_err(|error| internal(&error))?;
+    crate::test_hooks::reach("spec_written");
+    runner_process::spawn(&daemon.program, folder, lock).map_err(|error| internal(&error))?;
+    crate::test_hooks::reach("runner_spawned");
+    Ok(())
+}
+
+async fn follow(daemon: &Arc<Daemon>, job: &Job, attempt: u32, folder: PathBuf, socket: PathBuf) {
+    let masker = masker_when_known(daemon, &job.id).await;
+    let mut follower = match Follower::open(
+        Arc::clone(daemon),
+        job,
+        attempt,
+        folder.clone(),
+        socket,
+        masker,
+    ) {
+        Ok(follower) => follower,
+        Err(error) => {
+            let failure = Failure::new(FailureCode::Internal, error_chain(&error));
+            let end = JobEnd::without_process(Outcome::Failed(failure));
+            return report(daemon, job, attempt, Verdict::Settled(end));
+        }
+    };
+    match follower.run().await {
+        Followed::Detached => {}
+        Followed::RunnerGone => match settle(daemon, job, attempt, folder).await {
+            Settled::Ended(exit) => {
+                follower.read_to_end(exit.journal_len);
+                keep_denied(daemon, job, follower.projection().denied()).await;
+                let verdict = verdict::judge(
+                    &exit,
+                    follower.projection(),
+                    &job.spec.limits,
+                    output_schema(job),
+                    program_name(job),
+                );
+                report(daemon, job, attempt, verdict);
+            }
+            Settled::NeverStarted(cause) => {
+                report(daemon, job, attempt, Verdict::NeverStarted { cause })
+            }
+            Settled::Detached => {}
+            Settled::Alive => Box::pin(adopt(Arc::clone(daemon), job.id.clone(), attempt)).await,
+        },
+    }
+}
+
+enum Settled {
+    Ended(ExitRecord),
+    NeverStarted(Failure),
+    /// Another runner took the lock meanwhile.
+    Alive,
+    /// The daemon ends before it is known.
+    Detached,
+}
+
+/// It could not be established how a runner ended.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not known how runner {runner} ended: its folder cannot be used")]
+struct SettleError {
+    runner: RunnerId,
+    #[source]
+    source: std::io::Error,
+}
+
+/// First pause before it is tried again to establish how a runner ended;
+/// doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Establishes how a runner that holds no lock ended. Tried until it succeeds:
+/// an agent that ran must not be taken for one that never did.
+async fn settle(daemon: &Daemon, job: &Job, attempt: u32, folder: PathBuf) -> Settled {
+    if let Some(exit) = read_exit(&folder) {
+        return Settled::Ended(exit);
+    }
+    let runner = RunnerId::of_attempt(&job.id, attempt);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let blocking = tokio::task::spawn_blocking({
+            let (folder, runner) = (folder.clone(), runner.clone());
+            move || settle_blocking(&folder, &runner)
+        });
+        match blocking.await {
+            Ok(Ok(settled)) => return settled,
+            Ok(Err(error)) => {
+                tracing::error!(job = %job.id, attempt, error = %error_chain(&error), "it is tried again");
+            }
+            Err(error) => tracing::error!(job = %job.id, attempt, %error, "it is tried again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(tokio::time::Instant::now() + pause) => {}
+            () = daemon.shutdown.cancelled() => return Settled::Detached,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn settle_blocking(folder: &std::path::Path, runner: &RunnerId) -> Result<Settled, SettleError> {
+    if let Some(exit) = read_exit(folder) {
+        return Ok(Settled::Ended(exit));
+    }
+    let unusable = |source| SettleError {
+        runner: runner.clone(),
+        source,
+    };
+    let identity = folder.join(paths::IDENTITY);
+    if !identity.try_exists().map_err(unusable)? {
+        return Ok(Settled::NeverStarted(Failure::new(
+            FailureCode::Lost,
+            "the runner ended before it started the agent",
+        )));
+    }
+    let Some(lock) = lock::take(folder).map_err(unusable)? else {
+        return Ok(Settled::Alive);
+    };
+    // It may have written its record between the two looks.
+    if let Some(exit) = read_exit(folder) {
+        return Ok(Settled::Ended(exit));
+    }
+    let exit = lost::settle(folder, runner, &lock).map_err(unusable)?;
+    Ok(Settled::Ended(exit))
+}
+
+/// How long to wait before the environment is looked at again.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The job's masker. Nothing the agent printed is read before it is known; it
+/// stays in the journal meanwhile.
+async fn masker_when_known(daemon: &Daemon, job: &JobId) -> Arc<Masker> {
+    loop {
+        match secrets::masker_of(daemon, job) {
+            Ok(masker) => return Arc::new(masker.unwrap_or_default()),
+            Err(error) => {
+                tracing::error!(%job, error = %error_chain(&error), "the job is not read on until its secrets are known");
+            }
+        }
+        tokio::time::sleep_until(tokio::time::Instant::now() + LOOK_AGAIN).await;
+    }
+}
+
+fn report(daemon: &Daemon, job: &Job, attempt: u32, verdict: Verdict) {
+    crate::test_hooks::reach("before_verdict");
+    let verdict = masked(daemon, &job.id, verdict);
+    daemon.submit(Input::AttemptOver {
+        job: job.id.clone(),
+        attempt,
+        verdict: Box::new(verdict),
+    });
+}
+
+/// The verdict without secrets: messages quote what programs printed, and
+/// command lines.
+fn masked(daemon: &Daemon, job: &JobId, verdict: Verdict) -> Verdict {
+    let Ok(Some(masker)) = secrets::masker_of(daemon, job) else {
+        return verdict;
+    };
+    let hide = |failure: Failure| Failure::new(failure.code, masker.mask_text(&failure.message));
+    match verdict {
+        Verdict::NeverStarted { cause } => Verdict::NeverStarted { cause: hide(cause) },
+        Verdict::Settled(mut end) => {
+            if let Outcome::Failed(failure) = end.outcome {
+                end.outcome = Outcome::Failed(hide(failure));
+            }
+            for leftover in &mut end.leftovers {
+                *leftover = masker.mask_text(leftover);
+            }
+            Verdict::Settled(end)
+        }
+    }
+}
+
+async fn keep_denied(daemon: &Arc<Daemon>, job: &Job, told: &[String]) {
+    let mut denied = told.to_vec();
+    let reading = tokio::task::spawn_blocking({
+        let (daemon, job, told) = (Arc::clone(daemon), job.clone(), told.to_vec());
+        move || quiet_denials::of_job(&daemon, &job, &told, MOST_DENIED)
+    });
+    denied.extend(reading.await.unwrap_or_default());
+    if denied.is_empty() {
+        return;
+    }
+    if let Err(error) = daemon
+        .store
+        .record_observation(&job.id, "sandbox_denied", serde_json::json!(denied))
+        .await
+    {
+        tracing::warn!(job = %job.id, error = %error_chain(&error), "what the sandbox denied was not kept");
+    }
+}
+
+fn output_schema(job: &Job) -> Option<&serde_json::Value> {
+    match &job.spec.work {
+        Work::Agent(work) => work.output_schema.as_ref(),
+        Work::Command { .. } => None,
+    }
+}
+
+fn program_name(job: &Job) -> &str {
+    match &job.spec.work {
+        Work::Agent(_) => "codex",
+        Work::Command { argv } => argv.first().map_or("the command", String::as_str),
+    }
+}

@@ -1,0 +1,339 @@
+//! Turns a job into the description of its runner.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use convoke_agents::{
+    codex_exec::{
+        command_line::{LaunchError, LaunchRequest, launch},
+        prompt::NeededResult,
+    },
+    command,
+    driver::{Interrupt, Launch},
+};
+use convoke_core::{
+    failure::{Failure, FailureCode},
+    ids::{JobId, RunnerId},
+    job::Job,
+    runner_protocol::{
+        ContainmentPolicy, DEFAULT_JOURNAL_CAP, ExitRecord, FirstRung, Limits as RunnerLimits,
+        MARK_JOB_ID, MARK_RUNNER_ID, PROTOCOL_VERSION, RunnerSpec, StdinPlan, paths,
+    },
+    sandbox::Sandbox,
+    spec::{AgentTask, AgentWork, Resume, Work},
+};
+
+use crate::{
+    config::Config,
+    discovery::{Environment, TurnSettings},
+    error_chain,
+    state::Daemon,
+};
+
+/// Builds the description of the runner for one attempt.
+///
+/// # Errors
+/// The failure with which the job ends: the agent is missing, the needed
+/// results or the environment cannot be read.
+pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerSpec, Failure> {
+    let config = daemon.last_config();
+    let environment = daemon.home.read_env(&job.id).map_err(|error| {
+        Failure::new(
+            FailureCode::Internal,
+            format!(
+                "the environment of job {} cannot be read: {}",
+                job.id,
+                error_chain(&error)
+            ),
+        )
+    })?;
+    check_folders(job)?;
+    let launch = match &job.spec.work {
+        Work::Command { argv } => command::launch(argv),
+        Work::Agent(work) => agent_launch(daemon, &config, job, work, &environment).await?,
+    };
+    let runner = RunnerId::of_attempt(&job.id, attempt);
+    Ok(runner_spec(daemon, &config, job, attempt, &runner, launch))
+}
+
+/// Checks that the job's folders are still those that were accepted: a link
+/// put in their place meanwhile would let the worker write where it points.
+fn check_folders(job: &Job) -> Result<(), Failure> {
+    check_folder("the working folder", &job.spec.working_directory)?;
+    if let Work::Agent(work) = &job.spec.work {
+        for folder in &work.add_dirs {
+            check_folder("the added folder", folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// `accepted` was canonical when the job was accepted.
+fn check_folder(what: &str, accepted: &Path) -> Result<(), Failure> {
+    let shown = accepted.display();
+    match fs_err::canonicalize(accepted) {
+        Ok(now) if now != accepted => Err(Failure::new(
+            FailureCode::Policy,
+            format!(
+                "{what} {shown} leads to {} now, which is not what was accepted",
+                now.display()
+            ),
+        )),
+        Ok(now) if now.is_dir() => Ok(()),
+        Ok(_) => Err(Failure::new(
+            FailureCode::Workspace,
+            format!("{what} {shown} is no folder any more"),
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::new(
+            FailureCode::Workspace,
+            format!("{what} {shown} is gone"),
+        )),
+        Err(error) => Err(Failure::new(
+            FailureCode::Workspace,
+            format!("{what} {shown} cannot be used: {error}"),
+        )),
+    }
+}
+
+fn runner_spec(
+    daemon: &Daemon,
+    config: &Config,
+    job: &Job,
+    attempt: u32,
+    runner: &RunnerId,
+    launch: Launch,
+) -> RunnerSpec {
+    let marks = [
+        (MARK_JOB_ID, job.id.as_str()),
+        (MARK_RUNNER_ID, runner.as_str()),
+    ];
+    let full_access =
+        job.spec.sandbox == Sandbox::DangerFullAccess && matches!(job.spec.work, Work::Agent(_));
+    RunnerSpec {
+        version: PROTOCOL_VERSION,
+        runner_id: runner.to_string(),
+        job_id: job.id.to_string(),
+        attempt,
+        argv: launch.argv,
+        cwd: job.spec.working_directory.clone(),
+        env_file: daemon.home.job_env(&job.id),
+        extra_env: marks
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        stdin: StdinPlan {
+            text: launch.stdin,
+            keep_stdin_open: false,
+        },
+        socket: socket_of(daemon, runner),
+        limits: limits(daemon, job, attempt),
+        containment: if full_access {
+            ContainmentPolicy::NoNamespaces
+        } else {
+            ContainmentPolicy::Best
+        },
+        grace_ms: config.grace_ms,
+        orphan_ttl_ms: (config.orphan_ttl_ms > 0).then_some(config.orphan_ttl_ms),
+        journal_cap_bytes: DEFAULT_JOURNAL_CAP,
+        interrupt: match launch.interrupt {
+            Interrupt::Int => FirstRung::Sigint,
+            Interrupt::Term => FirstRung::Sigterm,
+        },
+    }
+}
+
+/// Where a runner listens: eight hexadecimal digits from its id, within the
+/// folder of sockets.
+fn socket_of(daemon: &Daemon, runner: &RunnerId) -> PathBuf {
+    // FNV-1a; the name must only differ between the runners of one home, and
+    // a runner refuses an address in use by binding.
+    let hash = runner.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    daemon.sockets.join(format!("{hash:08x}"))
+}
+
+fn limits(daemon: &Daemon, job: &Job, attempt: u32) -> RunnerLimits {
+    let limits = job.spec.limits;
+    let set = |value: u64| (value > 0).then_some(value);
+    let elapsed = (1..attempt)
+        .map(|earlier| {
+            daemon
+                .home
+                .runner_folder(&RunnerId::of_attempt(&job.id, earlier))
+        })
+        .filter_map(|folder| read_exit(&folder))
+        .map(|exit| exit.active_ms)
+        .sum();
+    RunnerLimits {
+        wall_ms: set(limits.wall_ms),
+        idle_ms: set(limits.idle_ms),
+        first_event_ms: set(limits.first_event_ms),
+        output_bytes: set(limits.output_bytes),
+        elapsed_ms: elapsed,
+    }
+}
+
+/// The runner's record of its end, if it has written one.
+#[must_use]
+pub fn read_exit(folder: &Path) -> Option<ExitRecord> {
+    let bytes = std::fs::read(folder.join(paths::EXIT)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+async fn agent_launch(
+    daemon: &Daemon,
+    config: &Config,
+    job: &Job,
+    work: &AgentWork,
+    environment: &Environment,
+) -> Result<Launch, Failure> {
+    let folder = &job.spec.working_directory;
+    let missing =
+        |error: &dyn std::error::Error| Failure::new(FailureCode::AgentMissing, error_chain(error));
+    let codex = daemon
+        .discovery
+        .codex(config.codex_binary.as_deref(), environment, folder)
+        .await
+        .map_err(|error| missing(&error))?;
+    let turn = TurnSettings {
+        profile: work.profile.as_deref(),
+        overrides: &work.config_overrides,
+    };
+    let registrations = daemon
+        .discovery
+        .registrations(&codex, &turn, environment, folder, &daemon.program)
+        .await
+        .map_err(|error| Failure::new(FailureCode::AgentFailed, error_chain(&error)))?;
+    let results = needed_results(daemon, &job.spec.needs)?;
+    let resumed = resumed(daemon, job, work)?;
+    let schema = write_schema(daemon, job, work)?;
+    let request = LaunchRequest {
+        program: &codex.program,
+        capabilities: &codex.capabilities,
+        work,
+        sandbox: job.spec.sandbox,
+        working_directory: folder,
+        thread: resumed.thread.as_deref(),
+        earlier_prompt: resumed.earlier_prompt.as_deref(),
+        output_schema: schema.as_deref(),
+        registrations: &registrations,
+        results: &results,
+    };
+    launch(&request).map_err(|error| {
+        let code = match error {
+            LaunchError::Override(_) => FailureCode::Policy,
+            _ => FailureCode::AgentFailed,
+        };
+        Failure::new(
+            code,
+            format!("the turn cannot be started: {}", error_chain(&error)),
+        )
+    })
+}
+
+/// What a job goes on from.
+#[derive(Default)]
+struct Resumed {
+    thread: Option<String>,
+    earlier_prompt: Option<String>,
+}
+
+fn resumed(daemon: &Daemon, job: &Job, work: &AgentWork) -> Result<Resumed, Failure> {
+    if let Some(thread) = &job.thread {
+        return Ok(Resumed {
+            thread: Some(thread.clone()),
+            earlier_prompt: None,
+        });
+    }
+    match &work.resume {
+        None => Ok(Resumed::default()),
+        Some(Resume::Thread(thread)) => Ok(Resumed {
+            thread: Some(thread.clone()),
+            earlier_prompt: None,
+        }),
+        Some(Resume::Job(earlier)) => {
+            let earlier = read_job(daemon, earlier)?;
+            let Work::Agent(work) = &earlier.spec.work else {
+                return Ok(Resumed::default());
+            };
+            let has_talked = earlier.thread.is_some();
+            // One that never came to talk leaves what it would have gone on from.
+            let before = resumed(daemon, &earlier, work)?;
+            let own_prompt = match &work.task {
+                AgentTask::Prompt { prompt } if !has_talked => Some(prompt.clone()),
+                _ => None,
+            };
+            Ok(Resumed {
+                thread: before.thread,
+                earlier_prompt: own_prompt.or(before.earlier_prompt),
+            })
+        }
+    }
+}
+
+fn needed_results(daemon: &Daemon, needs: &[JobId]) -> Result<Vec<NeededResult>, Failure> {
+    needs
+        .iter()
+        .map(|need| {
+            let needed = read_job(daemon, need)?;
+            Ok(NeededResult {
+                label: needed.spec.label.clone(),
+                job: need.clone(),
+                message: needed.end().and_then(|end| end.final_message.clone()),
+            })
+        })
+        .collect()
+}
+
+fn read_job(daemon: &Daemon, id: &JobId) -> Result<Job, Failure> {
+    let internal = |message: String| Failure::new(FailureCode::Internal, message);
+    daemon
+        .job(id)
+        .map_err(|error| internal(format!("job {id} cannot be read: {}", error_chain(&error))))?
+        .ok_or_else(|| internal(format!("job {id} is not there any more")))
+}
+
+/// Writes the output schema where the agent reads it.
+fn write_schema(daemon: &Daemon, job: &Job, work: &AgentWork) -> Result<Option<PathBuf>, Failure> {
+    let Some(schema) = &work.output_schema else {
+        return Ok(None);
+    };
+    let path = daemon
+        .home
+        .job_artifacts(&job.id)
+        .join("output.schema.json");
+    crate::private_file::write(&path, schema.to_string().as_bytes()).map_err(|error| {
+        Failure::new(
+            FailureCode::Internal,
+            format!("the output schema cannot be written: {error}"),
+        )
+    })?;
+    Ok(Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_replaced_by_a_link_is_refused() {
+        let temp = tempfile::tempdir().expect("a temp folder");
+        let root = fs_err::canonicalize(temp.path()).expect("canonical");
+        let (accepted, other) = (root.join("a/b"), root.join("other"));
+        fs_err::create_dir_all(&accepted).expect("created");
+        fs_err::create_dir_all(other.join("b")).expect("created");
+        assert_eq!(check_folder("the working folder", &accepted), Ok(()));
+
+        // A folder above is enough.
+        fs_err::rename(root.join("a"), root.join("moved")).expect("moved");
+        let gone = check_folder("the working folder", &accepted).unwrap_err();
+        assert_eq!(gone.code, FailureCode::Workspace);
+        std::os::unix::fs::symlink(&other, root.join("a")).expect("linked");
+        let refused = check_folder("the working folder", &accepted).unwrap_err();
+        assert_eq!(refused.code, FailureCode::Policy);
+        assert!(refused.message.contains("other/b"), "{}", refused.message);
+    }
+}

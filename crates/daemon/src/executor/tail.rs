@@ -1,0 +1,83 @@
+//! The ends of an agent's stdout and stderr, from its journal.
+
+use std::{collections::VecDeque, path::Path};
+
+use convoke_core::{
+    mask::Masker,
+    runner_protocol::{Line, LineAssembler, Stream},
+};
+
+use super::journal_file::{JournalFile, JournalFileError, Step};
+
+/// Bytes kept of each stream.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// Longest line that is shown.
+const MAX_LINE: usize = 64 * 1024;
+
+/// Ends of the two streams, masked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tails {
+    /// End of stdout.
+    pub stdout: String,
+    /// End of stderr.
+    pub stderr: String,
+}
+
+#[derive(Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    fn push(&mut self, line: String) {
+        self.bytes += line.len() + 1;
+        self.lines.push_back(line);
+        while self.bytes > TAIL_BYTES && self.lines.len() > 1 {
+            self.bytes -= self
+                .lines
+                .pop_front()
+                .map_or(0, |dropped| dropped.len() + 1);
+        }
+    }
+
+    fn text(self) -> String {
+        let mut text = String::with_capacity(self.bytes);
+        for line in self.lines {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Reads the ends from the journal in `folder`, from `offset` on. Blocking.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn read(folder: &Path, offset: u64, masker: &Masker) -> Result<Tails, JournalFileError> {
+    let mut journal = JournalFile::new(folder, offset);
+    let mut lines = LineAssembler::with_max(MAX_LINE);
+    let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
+    let mut keep = |line: Line| {
+        let text = String::from_utf8_lossy(&masker.mask(&line.bytes)).into_owned();
+        if line.stream == Stream::Err {
+            stderr.push(text)
+        } else {
+            stdout.push(text)
+        }
+    };
+    loop {
+        match journal.step()? {
+            Step::Record(record) => lines.push(&record).into_iter().for_each(&mut keep),
+            Step::Gap => lines.cut().into_iter().for_each(&mut keep),
+            Step::End => break,
+        }
+    }
+    lines.finish().into_iter().for_each(&mut keep);
+    Ok(Tails {
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+    })
+}

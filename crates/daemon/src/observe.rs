@@ -1,0 +1,91 @@
+//! Records the state of a job's repository before and after it.
+
+use std::path::PathBuf;
+
+use convoke_core::{ids::JobId, job::Job};
+use convoke_workspace::{changes, repository, snapshot, snapshot::Snapshot};
+use serde_json::Value;
+use tokio::{runtime::Handle, sync::Semaphore};
+
+use crate::{error_chain, state::Daemon};
+
+/// Names of observations in the store.
+const BEFORE: &str = "before";
+const AFTER: &str = "after";
+
+/// How many repositories are looked at together. One that hangs, on a network
+/// drive for instance, then takes no more than its share of the threads that
+/// all blocking work of the daemon runs on.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
+
+/// What is known of a job's repository.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// State before the first attempt.
+    pub before: Snapshot,
+    /// State after the end.
+    pub after: Snapshot,
+    /// Paths that changed between, by whomever.
+    pub changed: Vec<String>,
+}
+
+/// Records the state before the first attempt. Nothing depends on it, so a
+/// failure is only logged.
+pub async fn before(daemon: &Daemon, job: &Job, attempt: u32) {
+    if attempt == 1 {
+        record(daemon, &job.id, top_of(job), BEFORE).await;
+    }
+}
+
+/// Records the state after the end.
+pub async fn after(daemon: &Daemon, job: &Job) {
+    record(daemon, &job.id, top_of(job), AFTER).await;
+}
+
+fn top_of(job: &Job) -> Option<PathBuf> {
+    repository::top_level(&job.spec.working_directory)
+}
+
+async fn record(daemon: &Daemon, job: &JobId, top: Option<PathBuf>, kind: &'static str) {
+    let Some(top) = top else { return };
+    // The semaphore is never closed.
+    let Ok(_permit) = AT_ONCE.acquire().await else {
+        return;
+    };
+    let taken = tokio::task::spawn_blocking(move || snapshot::take(&top)).await;
+    let value = match taken {
+        Ok(Ok(snapshot)) => serde_json::to_value(snapshot).unwrap_or(Value::Null),
+        Ok(Err(error)) => {
+            tracing::warn!(%job, kind, error = %error_chain(&error), "the state of the repository is not known");
+            return;
+        }
+        Err(_) => return,
+    };
+    if let Err(error) = daemon.store.record_observation(job, kind, value).await {
+        tracing::warn!(%job, kind, error = %error_chain(&error), "the state of the repository was not kept");
+    }
+}
+
+/// What was observed of a job, once both states are known. Blocking: call it
+/// on a thread of the runtime that is meant for that.
+#[must_use]
+pub fn observed(daemon: &Daemon, job: &Job) -> Option<Observed> {
+    let mut observations = daemon.store.observations(&job.id).ok()?;
+    let before: Snapshot = serde_json::from_value(observations.remove(BEFORE)?).ok()?;
+    let after: Snapshot = serde_json::from_value(observations.remove(AFTER)?).ok()?;
+    let top = top_of(job)?;
+    // Git is run only for the commits between.
+    let _permit = (before.head != after.head)
+        .then(|| Handle::current().block_on(AT_ONCE.acquire()))
+        .transpose()
+        .ok()?;
+    let changed = changes::paths_changed(&top, &before, &after).unwrap_or_else(|error| {
+        tracing::warn!(job = %job.id, error = %error_chain(&error), "commits made meanwhile cannot be compared");
+        Vec::new()
+    });
+    Some(Observed {
+        before,
+        after,
+        changed,
+    })
+}

@@ -1,0 +1,177 @@
+//! Jobs as the API shows them.
+
+use convoke_api::{
+    error::ApiError,
+    job::{JobView, LimitsView, ProcessView, QueueView},
+    values::State,
+};
+use convoke_core::{
+    ids::JobId,
+    job::{Job, JobState},
+    lifecycle::Outcome,
+    scheduler::Blocked,
+    spec::{AgentTask, ReviewTarget, Work},
+};
+
+use crate::{api_errors, clock, state::Daemon};
+
+/// Characters of a prompt shown as the summary.
+const SUMMARY: usize = 200;
+
+/// The job with this id.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn of_id(daemon: &Daemon, id: &JobId) -> Result<JobView, ApiError> {
+    let job = daemon
+        .job(id)
+        .map_err(|error| api_errors::of_store(&error))?;
+    job.map(|job| of_job(daemon, &job))
+        .ok_or_else(|| api_errors::unknown_job(daemon, id.as_str()))
+}
+
+/// A job as shown.
+#[must_use]
+pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
+    let end = job.end();
+    let (kind, model) = match &job.spec.work {
+        Work::Agent(work) => ("agent", work.model.clone()),
+        Work::Command { .. } => ("command", None),
+    };
+    let mut view = JobView {
+        job_id: job.id.to_string(),
+        kind: kind.to_owned(),
+        agent: job.spec.work.agent().to_owned(),
+        state: State::parse(job.state.name()).unwrap_or(State::Queued),
+        label: job.spec.label.clone(),
+        working_directory: job.spec.working_directory.display().to_string(),
+        sandbox: job.spec.sandbox.into(),
+        access: job.spec.access.into(),
+        model,
+        summary: summary(&job.spec.work),
+        accepted_at: job.accepted_at.to_rfc3339(),
+        started_at: job.started_at.map(|at| at.to_rfc3339()),
+        finished_at: match &job.state {
+            JobState::Ended { at, .. } => Some(at.to_rfc3339()),
+            _ => None,
+        },
+        attempts: job.attempts,
+        thread: job.thread.clone(),
+        parent_job_id: job.spec.parent.as_ref().map(ToString::to_string),
+        needs: job.spec.needs.iter().map(ToString::to_string).collect(),
+        queue: queue(daemon, job),
+        process: process(daemon, job),
+        exit_code: end.and_then(|end| end.exit_code),
+        exit_signal: end.and_then(|end| end.exit_signal),
+        code: None,
+        message: None,
+        hint: None,
+        retryable: false,
+        leftovers: end.map(|end| end.leftovers.clone()).unwrap_or_default(),
+        limits: LimitsView {
+            timeout_ms: job.spec.limits.wall_ms,
+            idle_timeout_ms: job.spec.limits.idle_ms,
+            first_event_timeout_ms: job.spec.limits.first_event_ms,
+            output_limit_bytes: job.spec.limits.output_bytes,
+        },
+        owner: job.owner.to_string(),
+    };
+    match end.map(|end| &end.outcome) {
+        Some(Outcome::Failed(failure)) => {
+            view.code = Some(failure.code.as_str().to_owned());
+            view.message = Some(failure.message.clone());
+            view.hint = Some(failure.code.hint().to_owned());
+            view.retryable = failure.code.retryable();
+        }
+        Some(Outcome::Cancelled { reason }) => view.code = Some(reason.as_str().to_owned()),
+        Some(Outcome::Completed) | None => {}
+    }
+    view
+}
+
+fn summary(work: &Work) -> String {
+    let text = match work {
+        Work::Command { argv } => argv.join(" "),
+        Work::Agent(work) => match &work.task {
+            AgentTask::Prompt { prompt } => prompt.clone(),
+            AgentTask::Review { target, .. } => match target {
+                ReviewTarget::Uncommitted => "review of uncommitted changes".to_owned(),
+                ReviewTarget::Base { branch } => format!("review of changes against {branch}"),
+                ReviewTarget::Commit { sha } => format!("review of commit {sha}"),
+                ReviewTarget::Custom { prompt } => format!("review: {prompt}"),
+            },
+        },
+    };
+    let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    one_line.chars().take(SUMMARY).collect()
+}
+
+fn process(daemon: &Daemon, job: &Job) -> Option<ProcessView> {
+    job.state.attempt()?;
+    let live = daemon.live.get(&job.id)?;
+    let process = live.process();
+    Some(ProcessView {
+        pid: process.as_ref().map(|process| process.pid),
+        containment: process.map_or_else(|| "none".to_owned(), |process| process.containment),
+        last_output_at: live.output().last_at.map(|at| at.to_rfc3339()),
+    })
+}
+
+fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
+    if !matches!(job.state, JobState::Queued { .. }) {
+        return None;
+    }
+    let (blocked, position) = daemon.dispatcher().why_queued(&job.id, clock::now())?;
+    let tree = job.spec.tree.display();
+    let (reason, message) = match blocked {
+        Blocked::Total { cap } => (
+            "cap",
+            format!(
+                "{}, the most this daemon runs at once (`limits.total`)",
+                run(cap, "job")
+            ),
+        ),
+        Blocked::Readers { cap } => (
+            "cap",
+            format!(
+                "{} in {tree}, the most in one tree (`limits.readers`, CONVOKE_K_READ)",
+                run(cap, "reader")
+            ),
+        ),
+        Blocked::Writers { cap } => (
+            "cap",
+            format!(
+                "{} in {tree}, the most in one tree (`limits.writers`, CONVOKE_K_WRITE)",
+                run(cap, "writer")
+            ),
+        ),
+        Blocked::Owner { cap } => (
+            "cap",
+            format!(
+                "{} for this caller, the most it may have (CODEX_MCP_MAX_JOBS)",
+                run(cap, "job")
+            ),
+        ),
+        Blocked::Needs { jobs } => {
+            let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+            ("needs", format!("it waits for {}", jobs.join(", ")))
+        }
+        Blocked::BackOff { until } => (
+            "backOff",
+            format!("the next attempt starts at {}", until.to_rfc3339()),
+        ),
+    };
+    Some(QueueView {
+        reason: reason.to_owned(),
+        position: u32::try_from(position).unwrap_or(u32::MAX),
+        message,
+    })
+}
+
+fn run(count: u32, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what} runs")
+    } else {
+        format!("{count} {what}s run")
+    }
+}
