@@ -1,0 +1,158 @@
+//! The published tools against the recorded contract: nothing removed, nothing
+//! narrowed.
+
+use serde_json::{Map, Value};
+
+use super::{daemon::Daemon, peer};
+
+fn fixture() -> Value {
+    let text = include_str!("../fixtures/jobs.tools.json");
+    serde_json::from_str(text).expect("JSON")
+}
+
+async fn published() -> Vec<Value> {
+    let daemon = Daemon::start();
+    let server = convoke_mcp::JobsServer::new(peer::config(&daemon));
+    server
+        .tools()
+        .iter()
+        .map(|tool| serde_json::to_value(tool).expect("serialises"))
+        .collect()
+}
+
+fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().expect("an object")
+}
+
+/// Every property, type, enum value and required name of `theirs` is in `ours`,
+/// and `ours` requires nothing more.
+fn compare(ours: &Value, theirs: &Value, path: &str) {
+    assert_eq!(ours["type"], theirs["type"], "type of {path}");
+    for key in [
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "additionalProperties",
+    ] {
+        assert_eq!(ours.get(key), theirs.get(key), "{key} of {path}");
+    }
+    match (ours.get("enum"), theirs.get("enum")) {
+        (Some(ours), Some(theirs)) => {
+            for word in theirs.as_array().expect("a list") {
+                assert!(
+                    ours.as_array().expect("a list").contains(word),
+                    "{word} of {path}"
+                );
+            }
+        }
+        (Some(_), None) => panic!("{path} is narrowed to an enum"),
+        _ => {}
+    }
+    let names = |schema: &Value| {
+        let mut names: Vec<String> =
+            serde_json::from_value(schema.get("required").cloned().unwrap_or_default())
+                .unwrap_or_default();
+        names.sort();
+        names
+    };
+    assert_eq!(names(ours), names(theirs), "required of {path}");
+    if let Some(properties) = theirs.get("properties") {
+        for (name, theirs) in object(properties) {
+            let ours = ours["properties"].get(name);
+            compare(
+                ours.unwrap_or_else(|| panic!("{path}.{name} is missing")),
+                theirs,
+                &format!("{path}.{name}"),
+            );
+        }
+    }
+    if let Some(items) = theirs.get("items") {
+        compare(&ours["items"], items, &format!("{path}[]"));
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_tool_is_published_whole() {
+    let ours = published().await;
+    for theirs in fixture()["tools"].as_array().expect("a list") {
+        let name = theirs["name"].as_str().expect("a name");
+        let tool = ours.iter().find(|tool| tool["name"] == name);
+        let tool = tool.unwrap_or_else(|| panic!("{name} is missing"));
+        compare(&tool["inputSchema"], &theirs["inputSchema"], name);
+    }
+    assert!(ours.iter().any(|tool| tool["name"] == "codex_jobs"));
+}
+
+#[tokio::test]
+async fn headless_clients_may_call_every_tool() {
+    for tool in published().await {
+        let hints = &tool["annotations"];
+        let acts = hints["readOnlyHint"] == false
+            && hints["destructiveHint"] == false
+            && hints["openWorldHint"] == false;
+        assert!(hints["readOnlyHint"] == true || acts, "{tool:#}");
+    }
+}
+
+#[tokio::test]
+async fn what_matters_first_is_always_loaded() {
+    let tools = published().await;
+    let loaded: Vec<&str> = tools
+        .iter()
+        .filter(|tool| tool["_meta"]["anthropic/alwaysLoad"] == true)
+        .map(|tool| tool["name"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(
+        loaded,
+        ["codex_spawn", "codex_spawn_group", "codex_wait_any"]
+    );
+}
+
+/// Walks a schema and complains of what some client chokes on.
+fn plain(value: &Value, path: &str, input: bool) {
+    match value {
+        Value::Object(schema) => {
+            for key in ["$ref", "$defs", "$schema", "format", "oneOf", "const"] {
+                assert!(!schema.contains_key(key), "{key} in {path}");
+            }
+            assert_ne!(schema.get("default"), Some(&Value::Null), "{path}");
+            assert!(
+                !(input && schema.get("type").is_some_and(Value::is_array)),
+                "union in {path}"
+            );
+            for (key, value) in schema {
+                plain(value, &format!("{path}.{key}"), input);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| plain(item, path, input)),
+        Value::String(text) => assert!(text != "x-nullable", "{path}"),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn schemas_are_plain_and_described() {
+    for tool in published().await {
+        let name = tool["name"].as_str().expect("a name");
+        assert!(
+            tool["description"]
+                .as_str()
+                .is_some_and(|text| text.len() > 10),
+            "{name}"
+        );
+        plain(&tool["inputSchema"], name, true);
+        plain(&tool["outputSchema"], name, false);
+        for side in ["inputSchema", "outputSchema"] {
+            assert_eq!(tool[side]["type"], "object", "{name}");
+            jsonschema::validator_for(&tool[side]).expect("a valid schema");
+        }
+        for (argument, schema) in object(&tool["inputSchema"]["properties"]) {
+            assert!(
+                schema.get("description").is_some(),
+                "{name}.{argument} is not described"
+            );
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The server as a client sees it, over a fake daemon.
+
+mod calls;
+mod daemon;
+mod fixture;
+mod peer;
+mod protocol;
+mod refusals;
+mod waits;
