@@ -1,0 +1,18 @@
+//! The commands, one file each: the arguments and what is done with them.
+
+pub mod cancel;
+pub mod completions;
+pub mod config;
+pub mod daemon;
+pub mod doctor;
+pub mod events;
+pub mod generate;
+pub mod interrupt;
+pub mod mcp;
+pub mod ps;
+pub mod result;
+pub mod run;
+pub mod runner;
+pub mod spawn;
+pub mod status;
+pub mod wait;

@@ -1,0 +1,167 @@
+//! The daemon as the commands see it: the client with our own errors, and the
+//! command that starts a daemon.
+
+use std::path::{Path, PathBuf};
+
+use convoke_api::{
+    control::{
+        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, WaitRequest,
+        WaitResponse,
+    },
+    daemon::{ConfigView, DaemonView, StopRequest},
+    doctor::{DoctorReport, DoctorRequest},
+    events::{EventsPage, EventsQuery},
+    job::{JobView, JobsPage, JobsQuery},
+    result::{JobResult, ResultQuery},
+    spawn::{SpawnRequest, SpawnResponse},
+};
+use convoke_client::{Client, ClientError, EventStream, Launcher};
+
+use crate::{environment, error::CliError};
+
+type Answer<T> = Result<T, CliError>;
+
+/// A connection to one state home's daemon.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    client: Client,
+}
+
+impl Connection {
+    /// One that starts a daemon when none runs.
+    ///
+    /// # Errors
+    /// The path of our own program is not known.
+    pub fn starting(home: PathBuf) -> Answer<Self> {
+        let launcher = launcher(&home)?;
+        Ok(Self {
+            client: Client::new(home, Some(launcher)),
+        })
+    }
+
+    /// One that starts none.
+    pub fn to_running(home: PathBuf) -> Self {
+        Self {
+            client: Client::new(home, None),
+        }
+    }
+
+    /// The same connection, which starts no daemon: for what merely goes on.
+    pub fn without_start(&self) -> Self {
+        Self {
+            client: self.client.without_start(),
+        }
+    }
+
+    /// Starts jobs.
+    pub async fn spawn(&self, request: &SpawnRequest) -> Answer<SpawnResponse> {
+        self.client.spawn(request).await.map_err(refused)
+    }
+
+    /// A page of jobs.
+    pub async fn jobs(&self, query: &JobsQuery) -> Answer<JobsPage> {
+        self.client.jobs(query).await.map_err(refused)
+    }
+
+    /// One job, by id, unique beginning of an id, or label.
+    pub async fn job(&self, job: &str) -> Answer<JobView> {
+        self.client.job(job).await.map_err(refused)
+    }
+
+    /// A page of a job's events.
+    pub async fn events(&self, job: &str, query: &EventsQuery) -> Answer<EventsPage> {
+        self.client.events(job, query).await.map_err(refused)
+    }
+
+    /// A job's events as they come.
+    pub fn event_stream(&self, job: &str, query: &EventsQuery) -> EventStream {
+        self.client.event_stream(job, query)
+    }
+
+    /// What came of a job.
+    pub async fn result(&self, job: &str, query: &ResultQuery) -> Answer<JobResult> {
+        self.client.result(job, query).await.map_err(refused)
+    }
+
+    /// Waits for the first of some jobs to end.
+    pub async fn wait(&self, request: &WaitRequest) -> Answer<WaitResponse> {
+        self.client.wait(request).await.map_err(refused)
+    }
+
+    /// Stops a job.
+    pub async fn cancel(&self, job: &str, request: &CancelRequest) -> Answer<CancelResponse> {
+        self.client.cancel(job, request).await.map_err(refused)
+    }
+
+    /// Stops a job and goes on with another prompt.
+    pub async fn interrupt(
+        &self,
+        job: &str,
+        request: &InterruptRequest,
+    ) -> Answer<InterruptResponse> {
+        self.client.interrupt(job, request).await.map_err(refused)
+    }
+
+    /// The daemon; none is started to be shown.
+    pub async fn daemon(&self) -> Answer<DaemonView> {
+        self.client.daemon().await.map_err(refused)
+    }
+
+    /// Stops the daemon.
+    pub async fn stop_daemon(&self, request: &StopRequest) -> Answer<()> {
+        self.client.stop_daemon(request).await.map_err(refused)
+    }
+
+    /// Every setting with its origin. Starts a daemon when there is none.
+    pub async fn config(&self) -> Answer<ConfigView> {
+        self.client.config().await.map_err(refused)
+    }
+
+    /// Checks the installation.
+    pub async fn doctor(&self, request: &DoctorRequest) -> Answer<DoctorReport> {
+        self.client.doctor(request).await.map_err(refused)
+    }
+}
+
+/// The command that starts a daemon: this program.
+///
+/// # Errors
+/// The path of our own program is not known.
+pub fn launcher(home: &Path) -> Answer<Launcher> {
+    let program =
+        std::env::current_exe().map_err(CliError::system("find the path of this program"))?;
+    Ok(Launcher {
+        program,
+        args: vec![
+            "--home".into(),
+            home.into(),
+            "daemon".into(),
+            "run".into(),
+            "--ready-on-stdout".into(),
+        ],
+        environment: std::env::vars_os()
+            .filter(|(name, _)| name.to_str().is_some_and(environment::is_for_daemon))
+            .collect(),
+    })
+}
+
+/// A failed request in our own terms; its causes stay apart from its message.
+pub fn refused(error: ClientError) -> CliError {
+    let told = error.to_api_error();
+    match error {
+        ClientError::Api(error) => error.into(),
+        ClientError::Unavailable {
+            message, source, ..
+        } => CliError::Request {
+            error: convoke_api::error::ApiError { message, ..told },
+            source,
+        },
+        ClientError::Protocol { operation, source } => CliError::Request {
+            error: convoke_api::error::ApiError {
+                message: format!("{operation}: the answer cannot be understood"),
+                ..told
+            },
+            source: Some(source),
+        },
+    }
+}

@@ -1,0 +1,40 @@
+//! The `convoke` program: commands, MCP server, daemon and runner in one
+//! binary.
+//!
+//! A runner is told apart here, before anything else is touched: it must have
+//! one thread and stay small.
+
+mod caller;
+mod cli;
+mod commands;
+mod connection;
+mod context;
+mod environment;
+mod error;
+mod exit_code;
+mod feed;
+mod home;
+mod interrupts;
+mod job_options;
+mod output;
+mod program;
+mod prompt;
+mod quantities;
+mod reference;
+mod retry;
+mod runtime;
+mod service;
+mod words;
+
+use std::process::ExitCode;
+
+/// First argument of a runner, which nobody but the daemon gives.
+const RUNNER: &str = "__runner";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == RUNNER) {
+        return commands::runner::run(arguments.next());
+    }
+    program::run()
+}

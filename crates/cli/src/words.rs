@@ -1,0 +1,42 @@
+//! Parsers for the closed sets of words of the API.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use convoke_api::values::{Access, ReasoningEffort, Sandbox};
+
+/// What an agent may write.
+pub fn sandbox() -> impl TypedValueParser<Value = Sandbox> {
+    PossibleValuesParser::new(["read-only", "workspace-write", "danger-full-access"]).map(|word| {
+        match word.as_str() {
+            "read-only" => Sandbox::ReadOnly,
+            "workspace-write" => Sandbox::WorkspaceWrite,
+            _ => Sandbox::DangerFullAccess,
+        }
+    })
+}
+
+/// Reader or writer.
+pub fn access() -> impl TypedValueParser<Value = Access> {
+    PossibleValuesParser::new(["read", "write"]).map(|word| match word.as_str() {
+        "read" => Access::Read,
+        _ => Access::Write,
+    })
+}
+
+/// How hard a model thinks.
+pub fn effort() -> impl TypedValueParser<Value = ReasoningEffort> {
+    PossibleValuesParser::new(EFFORTS.map(ReasoningEffort::as_str)).map(|word| {
+        EFFORTS
+            .into_iter()
+            .find(|effort| effort.as_str() == word)
+            .expect("only the words of the list get through")
+    })
+}
+
+const EFFORTS: [ReasoningEffort; 6] = [
+    ReasoningEffort::None,
+    ReasoningEffort::Minimal,
+    ReasoningEffort::Low,
+    ReasoningEffort::Medium,
+    ReasoningEffort::High,
+    ReasoningEffort::Xhigh,
+];

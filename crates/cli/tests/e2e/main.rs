@@ -1,0 +1,29 @@
+//! The program as its users meet it: real processes, a daemon of its own for
+//! every test.
+
+mod bad_input;
+mod bad_state;
+mod basics;
+mod caps;
+mod checks;
+mod codex_world;
+mod command_jobs;
+mod daemon;
+mod deaths;
+mod disk;
+mod kills;
+mod limits;
+mod mcp_tools;
+mod pages;
+mod power_cli;
+mod real_codex_coordinator;
+mod real_codex_failures;
+mod real_codex_power;
+mod real_codex_recursion;
+mod real_codex_stops;
+mod real_codex_tools;
+mod secrets;
+mod stops;
+mod usage;
+mod users;
+mod world;
