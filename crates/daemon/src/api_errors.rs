@@ -8,8 +8,13 @@ use crate::{config::ConfigError, error_chain, state::Daemon};
 /// A configuration that cannot be used.
 #[must_use]
 pub fn of_config(error: &ConfigError) -> ApiError {
-    ApiError::new(RequestCode::ConfigInvalid, error_chain(error))
-        .with_hint("correct the file; `convoke config show` prints every setting with its origin")
+    let hint = match error {
+        ConfigError::Read { .. } => "check that the file can be read, then try again",
+        ConfigError::Invalid { .. } | ConfigError::Value { .. } => {
+            "correct it; docs/configuration.md lists every key with its default"
+        }
+    };
+    ApiError::new(RequestCode::ConfigInvalid, error_chain(error)).with_hint(hint)
 }
 
 /// The state home cannot be used.

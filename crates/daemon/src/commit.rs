@@ -155,9 +155,12 @@ fn carry_out(daemon: &Arc<Daemon>, action: Action) {
         Action::Stop {
             job, reason, force, ..
         } => {
-            daemon
-                .stop_channel(&job)
-                .send_replace(Some(StopCommand { reason, force }));
+            // A job that ended in the same batch has nobody who listens.
+            if daemon.dispatcher().job(&job).is_some() {
+                daemon
+                    .stop_channel(&job)
+                    .send_replace(Some(StopCommand { reason, force }));
+            }
         }
     }
 }

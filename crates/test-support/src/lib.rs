@@ -3,5 +3,6 @@
 pub mod census;
 pub mod codex;
 pub mod environment;
+pub mod mcp_client;
 pub mod scripted_agent;
 pub mod wait;

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use convoke_test_support::environment::McpClient;
+use convoke_test_support::mcp_client::McpClient;
 use serde_json::json;
 
 use super::{Figure, stats, world::World};

@@ -3,7 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use convoke_test_support::environment::{McpClient, Ran, TestEnvironment};
+use convoke_test_support::{
+    environment::{Ran, TestEnvironment},
+    mcp_client::McpClient,
+};
 use serde_json::{Value, json};
 
 use crate::{

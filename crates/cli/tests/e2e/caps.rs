@@ -347,7 +347,7 @@ fn needs_and_order_survive_the_daemon() {
 fn needs_in_a_circle_are_refused() {
     let mut world = world();
     crate::world::add_codex_stand_in(&mut world);
-    let mut client = convoke_test_support::environment::McpClient::start(&world, &[], "test");
+    let mut client = convoke_test_support::mcp_client::McpClient::start(&world, &[], "test");
     let jobs = json!([
         {"prompt": "a", "label": "a", "needs": ["b"]},
         {"prompt": "b", "label": "b", "needs": ["a"]},

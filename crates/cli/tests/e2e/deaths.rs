@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use convoke_test_support::{
     census,
-    environment::{McpClient, Ran, TestEnvironment},
+    environment::{Ran, TestEnvironment},
+    mcp_client::McpClient,
     wait::{wait_for, wait_for_file},
 };
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What the tools mean, to any MCP client, against a real daemon. The agent is
 //! the scripted one under the name of `codex`: prompts are its scripts.
 
-use convoke_test_support::environment::{McpClient, TestEnvironment};
+use convoke_test_support::{environment::TestEnvironment, mcp_client::McpClient};
 use serde_json::{Value, json};
 
 use crate::world::{scripted_agent, world};

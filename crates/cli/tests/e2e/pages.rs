@@ -1,6 +1,6 @@
 //! Events by pages, and text that arrives in pieces.
 
-use convoke_test_support::environment::{McpClient, TestEnvironment};
+use convoke_test_support::{environment::TestEnvironment, mcp_client::McpClient};
 use serde_json::{Value, json};
 
 use crate::{

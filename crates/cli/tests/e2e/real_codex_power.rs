@@ -200,9 +200,10 @@ fn a_writer_is_held_to_its_folder() {
     let Some(codex) = real_codex() else { return };
     let world = CodexWorld::unregistered(&codex, Script::default());
     let work = fs_err::canonicalize(world.work()).expect("there");
-    // Temp folders are writable, so the target lies in none of them.
-    let outside = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("outside-{}", std::process::id()));
+    // The sandbox lets `/tmp` and `TMPDIR` be written, wherever this checkout
+    // is; `/var/tmp` is neither.
+    let outside =
+        std::path::PathBuf::from(format!("/var/tmp/convoke-outside-{}", std::process::id()));
     let command = format!(
         "echo in > inside.txt; echo out > {}; echo tried",
         outside.display()

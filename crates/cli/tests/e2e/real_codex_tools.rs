@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use convoke_scripted_model::{Script, Step};
-use convoke_test_support::{codex::real_codex, environment::McpClient};
+use convoke_test_support::{codex::real_codex, mcp_client::McpClient};
 use serde_json::{Value, json};
 
 use crate::codex_world::{CodexWorld, Coordinated, prompt, shell_until, spawn, tool, wait_any};

@@ -6,10 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use convoke_test_support::{
-    environment::{McpClient, TestEnvironment},
-    wait::wait_for,
-};
+use convoke_test_support::{environment::TestEnvironment, mcp_client::McpClient, wait::wait_for};
 use serde_json::{Value, json};
 
 use crate::{

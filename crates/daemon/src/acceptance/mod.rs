@@ -219,10 +219,17 @@ async fn accept(
                 let created = tokio::task::spawn_blocking(move || {
                     home.create_job_folder(&id, &built.environment)
                 });
-                created
+                let created = created
                     .await
-                    .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
-                    .map_err(|error| api_errors::of_home(&error))?;
+                    .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))
+                    .and_then(|created| created.map_err(|error| api_errors::of_home(&error)));
+                if let Err(error) = created {
+                    // Nothing of the request is accepted, so nothing is kept.
+                    for (_, id, _) in &waiting {
+                        forget_folder(daemon, id);
+                    }
+                    return Err(error);
+                }
                 group.push(built.new);
             }
         }

@@ -58,8 +58,9 @@ fn find(codex_home: &Path, thread: &str) -> Option<PathBuf> {
 
 fn read(record: &Path, since: UnixMillis, sandbox: Sandbox) -> Vec<NewEvent> {
     let fits = fs_err::metadata(record).is_ok_and(|meta| meta.len() <= LARGEST_RECORD);
-    match fs_err::read(record) {
-        Ok(bytes) if fits => rollout::denied(&String::from_utf8_lossy(&bytes), since, sandbox),
-        _ => Vec::new(),
+    if !fits {
+        return Vec::new();
     }
+    let bytes = fs_err::read(record).unwrap_or_default();
+    rollout::denied(&String::from_utf8_lossy(&bytes), since, sandbox)
 }

@@ -353,7 +353,7 @@ async fn listings_ask_for_the_callers_own() {
     assert_eq!(answer.facts, json!({"sessions": [session]}));
     assert_eq!(
         daemon.last("GET /v1/sessions").query["owner"],
-        "client%3Acodex-mcp-client%3A%2Fwork%2Fhere"
+        "client%3Acodex-mcp-client%3A%2Fsrv%2Fhere"
     );
 }
 
