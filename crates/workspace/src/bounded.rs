@@ -11,8 +11,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Pause between two looks at a program that has closed its output.
-const PAUSE: Duration = Duration::from_millis(2);
+/// First pause between two looks at a program that has closed its output: it
+/// ends within microseconds as a rule. Doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a program has no result.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,7 @@ fn received(
     reason = "the standard library waits for a program for ever or not at all"
 )]
 fn ended(child: &mut Child, deadline: Instant) -> Result<ExitStatus, BoundedError> {
+    let mut pause = FIRST_PAUSE;
     loop {
         if let Some(status) = child.try_wait().map_err(BoundedError::Read)? {
             return Ok(status);
@@ -92,7 +95,8 @@ fn ended(child: &mut Child, deadline: Instant) -> Result<ExitStatus, BoundedErro
         if Instant::now() >= deadline {
             return Err(BoundedError::TimedOut);
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

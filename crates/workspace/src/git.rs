@@ -91,6 +91,19 @@ pub fn read(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
     Err(failed(folder, arguments, &output.stderr))
 }
 
+/// Like [`read`], for questions about the object store and the refs alone: no
+/// file of the work tree is looked at, so no filter could run.
+///
+/// # Errors
+/// Git cannot be started, takes too long or reports an error.
+pub fn read_store(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+    let output = run(folder, &[], arguments, Instant::now() + LONGEST)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(failed(folder, arguments, &output.stderr))
+}
+
 /// Settings that switch off every filter the repository can see. Listing
 /// settings runs no program.
 fn filters_off(folder: &Path, deadline: Instant) -> Result<Vec<String>, GitError> {

@@ -64,8 +64,8 @@ impl StatusEntry {
 pub fn take(top: &Path) -> Result<Snapshot, GitError> {
     // Two programs at once: a job waits for this before its agent starts.
     let (status, refs) = std::thread::scope(|scope| {
-        let refs =
-            scope.spawn(|| git::read(top, &["for-each-ref", "--format=%(refname) %(objectname)"]));
+        let refs = scope
+            .spawn(|| git::read_store(top, &["for-each-ref", "--format=%(refname) %(objectname)"]));
         let status = git::read(
             top,
             &[
