@@ -137,6 +137,18 @@ pub(crate) enum Fault {
     BadCursor(String),
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sql(error) => error.fmt(f),
+            Self::Json { what, source } => write!(f, "{what} cannot be read: {source}"),
+            Self::Contradiction(job) => write!(f, "the records of job {job} do not make a job"),
+            Self::UnknownJob(job) => write!(f, "there is no job {job}"),
+            Self::BadCursor(cursor) => write!(f, "`{cursor}` is not a cursor of this list"),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)

@@ -116,12 +116,12 @@ impl Store {
 
     /// Commits decisions, each with its time, with checkpoints that belong to them, in one
     /// transaction, and returns them with their numbers. A decision that does
-    /// not apply to its job as it stands goes to the audit table instead and
-    /// is missing in the answer: nothing follows the end of a job.
+    /// not apply to its job as it stands, or whose job is unknown or cannot be
+    /// read, goes to the audit table instead and is missing in the answer:
+    /// nothing follows the end of a job, and one bad job holds up no other.
     ///
     /// # Errors
-    /// [`StoreError::UnknownJob`] when one concerns no job; none is committed
-    /// then.
+    /// See [`Store`].
     pub async fn commit(
         &self,
         records: Vec<(UnixMillis, JobId, LifecycleEvent)>,

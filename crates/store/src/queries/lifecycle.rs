@@ -33,8 +33,9 @@ pub(super) fn insert(
 }
 
 /// Adds records and checkpoints, and moves the jobs by them. A record that does
-/// not apply to its job as it stands (most of all one that comes after the end)
-/// goes to the audit table and is missing in the answer.
+/// not apply to its job as it stands (most of all one that comes after the end),
+/// or whose job is unknown or cannot be read, goes to the audit table and is
+/// missing in the answer.
 pub(crate) fn commit(
     connection: &Connection,
     records: &[(UnixMillis, JobId, LifecycleEvent)],
@@ -45,9 +46,19 @@ pub(crate) fn commit(
     let mut current: Option<Job> = None;
     for (at, id, event) in records {
         let at = *at;
-        let mut job = match current.take().filter(|job| job.id == *id) {
-            Some(job) => job,
-            None => job_of(connection, id)?.ok_or_else(|| Fault::UnknownJob(id.clone()))?,
+        let known = current.take().filter(|job| job.id == *id);
+        let mut job = match known.map_or_else(|| job_of(connection, id), |job| Ok(Some(job))) {
+            Ok(Some(job)) => job,
+            Ok(None) => {
+                set_aside(connection, at, id, event, "there is no such job")?;
+                continue;
+            }
+            Err(Fault::Sql(error)) => return Err(Fault::Sql(error)),
+            // What is wrong with one job must not hold up the others.
+            Err(fault) => {
+                set_aside(connection, at, id, event, &fault.to_string())?;
+                continue;
+            }
         };
         match job.apply(at, event) {
             Ok(()) => {
@@ -60,10 +71,7 @@ pub(crate) fn commit(
                     event: event.clone(),
                 });
             }
-            Err(illegal) => {
-                let json = serde_json::to_string(event).unwrap_or_default();
-                audit::insert(connection, at, id, &format!("{illegal}: {json}"))?;
-            }
+            Err(illegal) => set_aside(connection, at, id, event, &illegal.to_string())?,
         }
         current = Some(job);
     }
@@ -71,6 +79,18 @@ pub(crate) fn commit(
         checkpoints::save(connection, checkpoint)?;
     }
     Ok(written)
+}
+
+/// Keeps a record that cannot be applied where people find it.
+fn set_aside(
+    connection: &Connection,
+    at: UnixMillis,
+    id: &JobId,
+    event: &LifecycleEvent,
+    why: &str,
+) -> Result<(), Fault> {
+    let json = serde_json::to_string(event).unwrap_or_default();
+    audit::insert(connection, at, id, &format!("{why}: {json}"))
 }
 
 /// A job, live or ended, built from its records.

@@ -223,7 +223,7 @@ fn nothing_follows_the_end() {
 }
 
 #[test]
-fn a_commit_about_an_unknown_job_does_nothing() {
+fn a_bad_record_holds_up_no_other() {
     let home = TestHome::new();
     let store = home.store();
     runtime().block_on(async {
@@ -232,11 +232,14 @@ fn a_commit_about_an_unknown_job_does_nothing() {
             (job.clone(), starting(&job, 1)),
             (id(2), starting(&id(2), 1)),
         ];
-        let refused = store
+        let written = store
             .commit(decided_at(UnixMillis(1), records), Vec::new())
-            .await;
-        assert!(matches!(refused, Err(StoreError::UnknownJob { .. })));
-        assert_eq!(store.records_of(&job).expect("records").len(), 1);
+            .await
+            .expect("committed");
+        assert_eq!(written.len(), 1);
+        assert_eq!(store.records_of(&job).expect("records").len(), 2);
+        let aside = store.audit_of(&id(2)).expect("entries");
+        assert!(aside[0].what.contains("there is no such job"), "{aside:?}");
         assert!(store.set_finalised(&job).await.is_err());
     });
 }
