@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::JobId,
     limits::Limits,
+    mask::Masker,
     sandbox::{Access, Sandbox},
 };
 
@@ -60,6 +61,37 @@ pub enum Work {
 }
 
 impl Work {
+    /// The same work with the secrets of `masker` hidden in its texts; none if
+    /// there are no secrets in them.
+    #[must_use]
+    pub fn without_secrets(&self, masker: &Masker) -> Option<Self> {
+        let mut hidden = self.clone();
+        for text in hidden.texts() {
+            *text = masker.mask_text(text);
+        }
+        (hidden != *self).then_some(hidden)
+    }
+
+    /// The texts the caller composed: a secret may stand in any of them.
+    fn texts(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Command { argv } => argv.iter_mut().collect(),
+            Self::Agent(work) => {
+                let task = match &mut work.task {
+                    AgentTask::Prompt { prompt }
+                    | AgentTask::Review {
+                        target: ReviewTarget::Custom { prompt },
+                        ..
+                    } => Some(prompt),
+                    AgentTask::Review { .. } => None,
+                };
+                task.into_iter()
+                    .chain(work.config_overrides.iter_mut())
+                    .collect()
+            }
+        }
+    }
+
     /// The driver that carries it out: `codex` or `command`.
     #[must_use]
     pub fn agent(&self) -> &'static str {
@@ -162,4 +194,25 @@ pub enum McpServers {
     None,
     /// Only these.
     Only(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_wherever_a_caller_can_write_them() {
+        let environment = BTreeMap::from([("A_TOKEN".to_owned(), "hush-hush-hush".to_owned())]);
+        let masker = Masker::of_environment(&environment);
+        let command = |word: &str| Work::Command {
+            argv: vec!["curl".to_owned(), word.to_owned()],
+        };
+        assert_eq!(command("x").without_secrets(&masker), None);
+        assert_eq!(
+            command("-Hhush-hush-hush").without_secrets(&masker),
+            Some(command("-H[masked]"))
+        );
+    }
 }

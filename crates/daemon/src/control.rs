@@ -70,7 +70,9 @@ pub async fn interrupt(
     let turns = daemon.conversations.lock().await;
     let job = find(daemon, id)?;
     let previous_state = State::parse(job.state.name()).unwrap_or(State::Running);
-    let Work::Agent(work) = &job.spec.work else {
+    // The texts of a live job may hold secrets that its record does not.
+    let asked = daemon.home.read_secret_work(id).unwrap_or_default();
+    let Work::Agent(work) = asked.as_ref().unwrap_or(&job.spec.work) else {
         return Err(ApiError::invalid(format!(
             "job {id} is a command: it has no conversation to go on in"
         )));

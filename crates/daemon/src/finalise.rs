@@ -13,8 +13,8 @@ use convoke_core::{
 use convoke_store::Session;
 
 use crate::{
-    error_chain, hook, live::LiveJob, observe, rebuild, rebuild::RebuildError, scrub, secrets,
-    state::Daemon,
+    error_chain, executor::denials, hook, live::LiveJob, observe, rebuild, rebuild::RebuildError,
+    scrub, secrets, state::Daemon,
 };
 
 /// First pause after events could not be written; doubled up to
@@ -57,7 +57,7 @@ pub fn start(daemon: &Arc<Daemon>, id: JobId) {
 
 async fn finalise(daemon: &Arc<Daemon>, job: &Job) {
     if job.attempts > 0 {
-        observe::after(daemon, job).await;
+        tokio::join!(observe::after(daemon, job), denials::complete(daemon, job));
     }
     crate::test_hooks::reach("before_scrub");
     if !remove_secrets(daemon, job).await {

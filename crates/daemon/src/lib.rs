@@ -37,6 +37,7 @@ mod recovery;
 mod results;
 mod scrub;
 mod secrets;
+mod spares;
 mod state;
 mod status;
 mod test_hooks;
@@ -140,6 +141,7 @@ async fn serve(
     tracing::info!(home = %home.root().display(), pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "the daemon serves");
     ready();
     recovery::adopt(&daemon, found);
+    spares::begin(&daemon);
     let ticker = tokio::spawn(tick(Arc::clone(&daemon)));
     let signals = tokio::spawn(end_on_signal(Arc::clone(&daemon)));
     let served = http::serve(Arc::clone(&daemon), listener);

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use convoke_core::{ids::JobId, job::Job};
+use convoke_core::{
+    ids::JobId,
+    job::{Job, JobState},
+};
 use convoke_workspace::{changes, repository, snapshot, snapshot::Snapshot};
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -34,6 +37,16 @@ pub struct Observed {
 pub async fn before(daemon: &Daemon, job: &Job, attempt: u32) {
     if attempt == 1 {
         record(daemon, &job.id, top_of(job), BEFORE).await;
+    }
+}
+
+/// Records the state before the first attempt of a job whose agent is not known
+/// to run yet, unless that was done.
+pub async fn before_if_missing(daemon: &Daemon, job: &Job, attempt: u32) {
+    let observations = daemon.store.observations(&job.id);
+    let missing = observations.is_ok_and(|known| !known.contains_key(BEFORE));
+    if missing && matches!(job.state, JobState::Starting { .. }) {
+        before(daemon, job, attempt).await;
     }
 }
 

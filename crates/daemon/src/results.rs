@@ -17,7 +17,10 @@ use convoke_workspace::changes;
 
 use crate::{
     api_errors, error_chain,
-    executor::tail::{self, Tails},
+    executor::{
+        denials,
+        tail::{self, Tails},
+    },
     observe, secrets,
     state::Daemon,
     views, wait,
@@ -91,7 +94,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ResultQuery) -> Result<JobResult, A
                 .collect(),
         }),
         usage: end.and_then(|end| end.usage.clone()),
-        sandbox_denied: denied(daemon, job),
+        sandbox_denied: denials::known(daemon, &job.id),
         stdout_tail: tails.as_ref().map(|tails| tails.stdout.clone()),
         stderr_tail: tails.map(|tails| tails.stderr),
         artifacts: daemon.home.job_folder(&job.id).display().to_string(),
@@ -104,14 +107,6 @@ fn output(job: &Job, message: Option<&str>) -> Option<serde_json::Value> {
     };
     let met = matches!(job.end().map(|end| &end.outcome), Some(Outcome::Completed));
     (met && work.output_schema.is_some()).then(|| serde_json::from_str(message?.trim()).ok())?
-}
-
-fn denied(daemon: &Daemon, job: &Job) -> Vec<String> {
-    let observations = daemon.store.observations(&job.id).unwrap_or_default();
-    observations
-        .get("sandbox_denied")
-        .and_then(|value| serde_json::from_value(value.clone()).ok())
-        .unwrap_or_default()
 }
 
 /// The ends of the last attempt's streams. After the end the journal holds no

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use convoke_core::runner_protocol::{ExitRecord, paths};
 
 /// Bytes reserved for `exit.json`.
-const RESERVE: usize = 16 * 1024;
+const RESERVE: usize = paths::EXIT_RESERVE_BYTES;
 
 /// An open runner folder.
 #[derive(Debug)]
@@ -68,13 +68,17 @@ impl Folder {
     }
 
     /// Writes a whole file: complete or not there, and durable on return.
+    ///
+    /// It gets its name before it is synced, because many file systems then
+    /// make both durable at once. Only a power loss in between can leave a file
+    /// that holds something else, which readers take for a missing one.
     pub fn write_atomic(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = self.file(&format!("{name}.tmp"));
         let written = (|| {
             let mut file = create(&temporary)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, self.file(name))
+            fs::rename(&temporary, self.file(name))?;
+            file.sync_all()
         })();
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
@@ -83,9 +87,14 @@ impl Folder {
         self.dir.sync_all()
     }
 
-    /// Sets space aside for the exit record.
+    /// Sets space aside for the exit record, unless that was done when the
+    /// folder was made.
     pub fn reserve_exit(&self) -> io::Result<()> {
-        let mut file = create(&self.file(paths::EXIT_RESERVE))?;
+        let path = self.file(paths::EXIT_RESERVE);
+        if fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE as u64) {
+            return Ok(());
+        }
+        let mut file = create(&path)?;
         // Real zeros: some file systems take a sparse file's blocks only on write.
         file.write_all(&[0; RESERVE])?;
         file.sync_all()
@@ -111,8 +120,9 @@ impl Folder {
             .open(&reserve)?;
         file.write_all(&bytes)?;
         file.set_len(bytes.len() as u64)?;
-        file.sync_all()?;
+        // Named first, as in `write_atomic`.
         fs::rename(&reserve, self.file(paths::EXIT))?;
+        file.sync_all()?;
         self.dir.sync_all()
     }
 }

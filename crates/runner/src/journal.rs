@@ -41,13 +41,17 @@ struct Cap {
 }
 
 impl Journal {
-    /// Creates the journal.
+    /// Creates the journal, or takes the empty file that the folder was made
+    /// with.
     pub fn create(folder: &Folder, cap_bytes: u64) -> io::Result<Self> {
         let file = OpenOptions::new()
             .append(true)
-            .create_new(true)
+            .create(true)
             .mode(0o600)
             .open(folder.file(paths::JOURNAL))?;
+        if file.metadata()?.len() > 0 {
+            return Err(io::Error::other("another runner has written to it"));
+        }
         Ok(Self {
             file,
             len: 0,

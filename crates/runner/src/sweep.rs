@@ -18,7 +18,7 @@ const LOOK_EVERY_MS: u64 = 10;
 /// Every running process whose environment carries the mark of this runner
 /// (`CONVOKE_RUNNER_ID=<runner_id>`), except the caller.
 pub fn find_by_mark(runner_id: &str) -> Vec<ProcessRef> {
-    process::find_by_mark(runner_id)
+    process::find_by_mark(runner_id, 0)
 }
 
 /// Every running process below `pid`, except daemons and other runners (and what

@@ -1,7 +1,7 @@
 //! The state home: the one folder that holds everything remembered.
 //!
 //! ```text
-//! convoke.db  daemon.json  daemon.lock  daemon.log  run/
+//! convoke.db  daemon.json  daemon.lock  daemon.log  run/  spare/
 //! jobs/<job>/{env.json,events.jsonl,artifacts/}
 //! runners/<runner>/{spec.json,runner.lock,runner.json,journal,exit.json}
 //! ```
@@ -9,6 +9,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use convoke_core::ids::{JobId, RunnerId};
@@ -16,6 +17,7 @@ use convoke_core::ids::{JobId, RunnerId};
 use crate::{
     filesystem_kind::{FilesystemKind, kind_of},
     private_folder::{self, Obstacle},
+    spare_folders::SpareFolders,
 };
 
 /// Why a state home cannot be used.
@@ -124,6 +126,7 @@ impl HomeError {
 pub struct StateHome {
     root: PathBuf,
     syncs_names: bool,
+    spares: Arc<SpareFolders>,
 }
 
 impl StateHome {
@@ -150,6 +153,7 @@ impl StateHome {
         }
         check_writable(&root)?;
         let home = Self {
+            spares: Arc::new(SpareFolders::new(root.join("spare"))),
             root,
             syncs_names: kind == FilesystemKind::SyncsNames,
         };
@@ -235,6 +239,10 @@ impl StateHome {
     /// Whether a sync of a new file makes its name durable too.
     pub(crate) fn syncs_names(&self) -> bool {
         self.syncs_names
+    }
+
+    pub(crate) fn spares(&self) -> &SpareFolders {
+        &self.spares
     }
 
     fn sync_new_root(&self) -> Result<(), HomeError> {

@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
-use convoke_core::ids::{JobId, RunnerId};
+use convoke_core::{
+    ids::{JobId, RunnerId},
+    spec::Work,
+};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     home::{HomeError, StateHome},
     private_folder::{self, FILE_MODE, FOLDER_MODE},
+    spare_folders::Kind,
 };
 
 /// Version of `env.json`.
@@ -16,18 +20,23 @@ const ENV_VERSION: u32 = 1;
 
 /// The content of `env.json`.
 #[derive(Serialize, Deserialize)]
-struct StoredEnv<V> {
+struct StoredEnv<V, W> {
     version: u32,
     vars: V,
+    /// The work as it was asked for, if secrets occur in it: the database has
+    /// it without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<W>,
 }
 
 impl StateHome {
-    /// Makes the folder of a new job with its environment in it. Both survive
-    /// power loss once this returns.
+    /// Makes the folder of a new job with its environment in it, and its work
+    /// if that holds secrets. All survive power loss once this returns.
     ///
     /// On ext4, XFS and btrfs one sync, that of the new file, is enough: they
-    /// make the names that lead to a new file durable with it. Elsewhere the
-    /// two folders are synced as well.
+    /// make the names that lead to a new file durable with it. Elsewhere, and
+    /// for a folder that lay ready, the two folders are synced as well; after
+    /// the sync of the file that costs next to nothing.
     ///
     /// # Errors
     /// When the folder exists already, or something cannot be written.
@@ -35,26 +44,32 @@ impl StateHome {
         &self,
         job: &JobId,
         env: &BTreeMap<String, String>,
+        work: Option<&Work>,
     ) -> Result<(), HomeError> {
         let folder = self.job_folder(job);
-        create_one(&folder)?;
+        let lay_ready = self.spares().take(Kind::Job, &folder);
+        if !lay_ready {
+            create_one(&folder)?;
+        }
         let path = self.job_env(job);
         let stored = StoredEnv {
             version: ENV_VERSION,
             vars: env,
+            work,
         };
-        let bytes = serde_json::to_vec(&stored).expect("a map of strings is JSON");
+        let bytes = serde_json::to_vec(&stored).expect("texts and numbers are JSON");
         let write = || {
             let mut file = fs_err::OpenOptions::new()
                 .write(true)
-                .create_new(true)
+                .create(true)
+                .truncate(false)
                 .mode(FILE_MODE)
                 .open(&path)?;
             file.write_all(&bytes)?;
             file.sync_all()
         };
         write().map_err(HomeError::io("write", &path))?;
-        if !self.syncs_names() {
+        if lay_ready || !self.syncs_names() {
             for folder in [folder, self.jobs_folder()] {
                 private_folder::sync(&folder).map_err(HomeError::io("sync", folder))?;
             }
@@ -67,11 +82,25 @@ impl StateHome {
     /// # Errors
     /// When there is none (any more), or it cannot be read.
     pub fn read_env(&self, job: &JobId) -> Result<BTreeMap<String, String>, HomeError> {
+        Ok(self.read_stored(job)?.vars)
+    }
+
+    /// The work of a job that has not ended as it was asked for, if the
+    /// database has it without its secrets.
+    ///
+    /// # Errors
+    /// As [`Self::read_env`].
+    pub fn read_secret_work(&self, job: &JobId) -> Result<Option<Work>, HomeError> {
+        Ok(self.read_stored(job)?.work)
+    }
+
+    fn read_stored(
+        &self,
+        job: &JobId,
+    ) -> Result<StoredEnv<BTreeMap<String, String>, Work>, HomeError> {
         let path = self.job_env(job);
         let bytes = fs_err::read(&path).map_err(HomeError::io("read", &path))?;
-        let stored: StoredEnv<BTreeMap<String, String>> =
-            serde_json::from_slice(&bytes).map_err(|source| HomeError::Damaged { path, source })?;
-        Ok(stored.vars)
+        serde_json::from_slice(&bytes).map_err(|source| HomeError::Damaged { path, source })
     }
 
     /// Deletes the environment of a job, which may hold secrets. It is no error
@@ -122,8 +151,32 @@ impl StateHome {
     /// When it cannot be made.
     pub fn create_runner_folder(&self, runner: &RunnerId) -> Result<PathBuf, HomeError> {
         let folder = self.runner_folder(runner);
-        private_folder::create(&folder).map_err(HomeError::io("create", &folder))?;
+        if !self.spares().take(Kind::Runner, &folder) {
+            private_folder::create(&folder).map_err(HomeError::io("create", &folder))?;
+        }
         Ok(folder)
+    }
+
+    /// Makes folders ahead, so that the next jobs and runners find theirs
+    /// ready. Blocking. Nothing depends on it.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn fill_spare_folders(&self) -> Result<(), HomeError> {
+        let root = self.root().join("spare");
+        self.spares().fill().map_err(HomeError::io("fill", root))
+    }
+
+    /// Deletes the folders that an earlier process made ahead. To be called
+    /// before [`Self::fill_spare_folders`], by the only process that does so.
+    ///
+    /// # Errors
+    /// When they cannot be deleted.
+    pub fn forget_spare_folders(&self) -> Result<(), HomeError> {
+        let root = self.root().join("spare");
+        self.spares()
+            .forget_old()
+            .map_err(HomeError::io("empty", root))
     }
 
     /// Deletes the folder of a runner, with its journal. It is no error if
@@ -165,7 +218,8 @@ mod tests {
         let home = StateHome::open(root.path()).expect("a home");
         let job = JobId::from_random(7);
         let env = BTreeMap::from([("TOKEN".to_owned(), "gehëim\n".to_owned())]);
-        home.create_job_folder(&job, &env).expect("a job folder");
+        home.create_job_folder(&job, &env, None)
+            .expect("a job folder");
         let mode = |path| {
             fs_err::metadata(path)
                 .expect("it exists")
@@ -175,7 +229,7 @@ mod tests {
         assert_eq!(mode(home.job_folder(&job)) & 0o777, 0o700);
         assert_eq!(mode(home.job_env(&job)) & 0o777, 0o600);
         assert_eq!(home.read_env(&job).expect("an environment"), env);
-        assert!(home.create_job_folder(&job, &env).is_err());
+        assert!(home.create_job_folder(&job, &env, None).is_err());
         fs_err::create_dir(home.jobs_folder().join("other")).expect("a folder");
         assert_eq!(home.job_folders().expect("a list"), vec![job.clone()]);
         home.delete_env(&job).expect("a deletion");
@@ -190,7 +244,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let home = StateHome::open(root.path()).expect("a home");
         let job = JobId::from_random(7);
-        home.create_job_folder(&job, &BTreeMap::new())
+        home.create_job_folder(&job, &BTreeMap::new(), None)
             .expect("a job folder");
         let newer = r#"{"version":9,"later":true,"vars":{"A":"b"}}"#;
         fs_err::write(home.job_env(&job), newer).expect("a file");

@@ -21,6 +21,7 @@ mod queries;
 mod readers;
 mod schema;
 mod socket_folder;
+mod spare_folders;
 mod store;
 mod writer;
 

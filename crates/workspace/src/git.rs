@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::bounded::{self, BoundedError};
+use crate::{
+    bounded::{self, BoundedError},
+    filter_memory,
+};
 
 /// How long one reading may take, all its programs together.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -26,8 +29,9 @@ const GUARDS: [&str; 5] = [
 ];
 
 /// Names of the settings through which a filter of a repository runs programs
-/// whenever git compares the content of a file.
-const FILTERS: &str = r"^filter\..*\.(clean|smudge|process|required)$";
+/// whenever git compares the content of a file, and of those that bring in the
+/// settings of further files.
+const FILTERS: &str = r"^(filter\..*\.(clean|smudge|process|required)|include(if)?\..*)$";
 
 /// Variables of git that say where the user's own settings are; all others
 /// are taken away, because they point git elsewhere or make it run programs.
@@ -104,9 +108,27 @@ pub fn read_store(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError
     Err(failed(folder, arguments, &output.stderr))
 }
 
-/// Settings that switch off every filter the repository can see. Listing
-/// settings runs no program.
+/// Settings that switch off every filter the repository can see.
 fn filters_off(folder: &Path, deadline: Instant) -> Result<Vec<String>, GitError> {
+    if filter_memory::has_none(folder) {
+        return Ok(Vec::new());
+    }
+    let asked = filter_memory::Asked::of(folder);
+    let keys = setting_names(folder, deadline)?;
+    if keys.is_empty() {
+        asked.remember_none();
+        return Ok(Vec::new());
+    }
+    let is_filter = |key: &&Vec<u8>| key.starts_with(b"filter.");
+    keys.iter()
+        .filter(is_filter)
+        .map(|key| switched_off(folder, key))
+        .collect()
+}
+
+/// Names of the settings that give the repository filters, or more settings
+/// than those of its own files. Listing settings runs no program.
+fn setting_names(folder: &Path, deadline: Instant) -> Result<Vec<Vec<u8>>, GitError> {
     let arguments = ["config", "-z", "--name-only", "--get-regexp", FILTERS];
     let output = run(folder, &[], &arguments, deadline)?;
     match output.status.code() {
@@ -115,28 +137,30 @@ fn filters_off(folder: &Path, deadline: Instant) -> Result<Vec<String>, GitError
         Some(1) => return Ok(Vec::new()),
         _ => return Err(failed(folder, &arguments, &output.stderr)),
     }
-    output
-        .stdout
-        .split(|byte| *byte == 0)
+    let keys = output.stdout.split(|byte| *byte == 0);
+    Ok(keys
         .filter(|key| !key.is_empty())
-        .map(|key| {
-            // Of `-c KEY=VALUE` git takes the first `=`.
-            let usable = std::str::from_utf8(key)
-                .ok()
-                .filter(|key| !key.contains(['=', '\n']));
-            let Some(key) = usable else {
-                return Err(GitError::Filter {
-                    folder: folder.to_owned(),
-                    key: String::from_utf8_lossy(key).into_owned(),
-                });
-            };
-            Ok(if key.ends_with(".required") {
-                format!("{key}=false")
-            } else {
-                format!("{key}=")
-            })
-        })
-        .collect()
+        .map(<[u8]>::to_vec)
+        .collect())
+}
+
+/// The setting that makes one of a filter have no effect.
+fn switched_off(folder: &Path, key: &[u8]) -> Result<String, GitError> {
+    // Of `-c KEY=VALUE` git takes the first `=`.
+    let usable = std::str::from_utf8(key)
+        .ok()
+        .filter(|key| !key.contains(['=', '\n']));
+    let Some(key) = usable else {
+        return Err(GitError::Filter {
+            folder: folder.to_owned(),
+            key: String::from_utf8_lossy(key).into_owned(),
+        });
+    };
+    Ok(if key.ends_with(".required") {
+        format!("{key}=false")
+    } else {
+        format!("{key}=")
+    })
 }
 
 fn run(
@@ -256,6 +280,20 @@ mod tests {
         let (top, mark) = (root.path().join("r"), root.path().join("mark"));
         fs_err::create_dir(&top).expect("created");
         repository(&top);
+        append(&top.join(".git/config"), &filter(&mark));
+        write(&top.join(".git/info/attributes"), "* filter=planted\n");
+        assert_nothing_runs(&top, &mark);
+    }
+
+    #[test]
+    fn a_filter_that_comes_later_does_not_run() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let (top, mark) = (root.path().join("r"), root.path().join("mark"));
+        fs_err::create_dir(&top).expect("created");
+        repository(&top);
+        // Now it is known that there are none.
+        snapshot::take(&top).expect("a snapshot");
+        snapshot::take(&top).expect("a snapshot");
         append(&top.join(".git/config"), &filter(&mark));
         write(&top.join(".git/info/attributes"), "* filter=planted\n");
         assert_nothing_runs(&top, &mark);

@@ -5,6 +5,7 @@
 
 pub mod bounded;
 pub mod changes;
+mod filter_memory;
 pub mod git;
 pub mod repository;
 pub mod snapshot;

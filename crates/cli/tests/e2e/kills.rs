@@ -142,6 +142,7 @@ daemon_dies! {
     with_the_lock_taken: "lock_taken", gated true;
     with_the_spec_written: "spec_written", gated true;
     with_the_runner_started: "runner_spawned", gated true;
+    with_the_agent_let_go: "go_sent", gated true;
     with_events_written: "events_appended", gated true;
     with_events_flushed: "events_flushed", gated true;
     with_the_agent_known: "committed:attempt.running", gated true;

@@ -227,3 +227,31 @@ fn only_the_user_may_read_the_state_home() {
         }
     }
 }
+
+#[test]
+fn a_secret_in_a_command_line_reaches_the_program_and_nobody_else() {
+    let world = secret_world();
+    let (right, gate) = (world.root().join("right"), world.root().join("gate"));
+    let script = format!(
+        "test \"$1\" = \"$CODEX_API_KEY\" && touch '{}'; while ! test -e '{}'; do sleep 0.05; done",
+        right.display(),
+        gate.display()
+    );
+    let job = world.spawn_command(&[], &["sh", "-c", &script, "x", KEY]);
+    wait_for("the program to have its argument", || {
+        right
+            .exists()
+            .then_some(())
+            .ok_or_else(|| world.state(&job))
+    });
+    let holders = holders(&world.state_home(), KEY);
+    let allowed = |path: &PathBuf| path.ends_with("env.json") || path.ends_with("spec.json");
+    assert!(holders.iter().all(allowed), "{holders:?}");
+    assert_not_shown(&world, &job);
+    fs_err::write(&gate, "").expect("the gate opens");
+    world.wait_end(&job);
+    wait_for("the secrets to be removed", || {
+        let left = self::holders(&world.state_home(), KEY);
+        left.is_empty().then_some(()).ok_or(format!("{left:?}"))
+    });
+}

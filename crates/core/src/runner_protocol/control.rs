@@ -80,6 +80,8 @@ pub enum Control {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandKind {
+    /// The start of an agent that was held.
+    Go,
     /// Bytes for the agent's stdin, or its end.
     Stdin,
     /// A signal.

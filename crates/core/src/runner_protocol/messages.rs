@@ -16,6 +16,11 @@ pub enum DaemonMessage {
         /// Protocol version of the daemon.
         version: u32,
     },
+    /// Starts the agent of a runner that was told to hold it.
+    Go {
+        /// Number of the command.
+        id: u64,
+    },
     /// Writes to the agent's stdin. Answered `done` when all of it was written.
     Stdin {
         /// Number of the command.
@@ -55,7 +60,10 @@ impl DaemonMessage {
     pub fn id(&self) -> Option<u64> {
         match self {
             Self::Hello { .. } => None,
-            Self::Stdin { id, .. } | Self::Signal { id, .. } | Self::Stop { id, .. } => Some(*id),
+            Self::Go { id }
+            | Self::Stdin { id, .. }
+            | Self::Signal { id, .. }
+            | Self::Stop { id, .. } => Some(*id),
         }
     }
 }
@@ -78,6 +86,9 @@ pub enum RunnerMessage {
         agent_pid: Option<i32>,
         /// How the agent is contained.
         containment: ContainmentReport,
+        /// Whether the agent waits for `go`.
+        #[serde(default)]
+        held: bool,
     },
     /// The journal grew; only the latest length is told when many are due.
     Len {

@@ -55,6 +55,10 @@ pub struct RunnerSpec {
     /// Signal of the first rung of a graceful stop.
     #[serde(default)]
     pub interrupt: FirstRung,
+    /// Whether the agent is started only after a `go` command. Limits count from
+    /// then on.
+    #[serde(default)]
+    pub hold: bool,
 }
 
 /// What the agent reads from its stdin.

@@ -13,6 +13,7 @@ use convoke_api::{
 use convoke_core::{
     ids::JobId,
     limits::Limits,
+    mask::Masker,
     owner::Owner,
     sandbox::{Access, Sandbox},
     spec::{AgentTask, AgentWork, JobSpec, McpServers as SpecServers, Resume, SPEC_VERSION, Work},
@@ -80,6 +81,11 @@ pub fn build(
     if matches!(work, Work::Agent(_)) {
         find_codex(context.config, &environment, &folder)?;
     }
+    let without_secrets = work.without_secrets(&Masker::of_environment(&environment));
+    let (work, secret_work) = match without_secrets {
+        Some(hidden) => (hidden, Some(work)),
+        None => (work, None),
+    };
     let spec = JobSpec {
         version: SPEC_VERSION,
         work,
@@ -105,6 +111,7 @@ pub fn build(
             queue_limit: context.config.queue_limit,
         },
         environment,
+        secret_work,
         notices,
     })
 }

@@ -27,7 +27,8 @@ pub use build::Continuation;
 pub use repeats::key_of;
 
 use crate::{
-    api_errors, clock, config::Config, lifecycle_events, live::LiveJob, needs, state::Daemon, views,
+    api_errors, clock, config::Config, lifecycle_events, live::LiveJob, needs, spares,
+    state::Daemon, views,
 };
 
 /// Most jobs of one request.
@@ -37,6 +38,8 @@ const MOST_JOBS: usize = 1_000;
 struct Built {
     new: NewJob,
     environment: std::collections::BTreeMap<String, String>,
+    /// The work as asked for, if secrets occur in it.
+    secret_work: Option<Work>,
     notices: Vec<String>,
 }
 
@@ -217,7 +220,7 @@ async fn accept(
                 let home = daemon.home.clone();
                 let id = built.new.id.clone();
                 let created = tokio::task::spawn_blocking(move || {
-                    home.create_job_folder(&id, &built.environment)
+                    home.create_job_folder(&id, &built.environment, built.secret_work.as_ref())
                 });
                 let created = created
                     .await
@@ -248,6 +251,7 @@ async fn accept(
         let settled = settle(daemon, config, &id, notices, acceptance);
         results[index] = Some(settled.unwrap_or_else(refused));
     }
+    spares::refill(daemon);
     crate::test_hooks::reach("before_accept_reply");
     Ok(SpawnResponse {
         results: results.into_iter().flatten().collect(),

@@ -14,56 +14,79 @@ use convoke_core::{
     spec::Work,
 };
 
+use tokio::sync::watch;
+
 use super::{
+    denials,
     follow::{Followed, Follower},
     lock, lost,
     prepare::{self, read_exit},
-    projection::MOST_DENIED,
-    quiet_denials, runner_process, verdict,
+    runner_process, verdict,
 };
-use crate::{error_chain, observe, secrets, state::Daemon};
+use crate::{error_chain, observe, secrets, spares, state::Daemon};
 
 /// Starts the runner, unless one exists, and follows it to the end.
 pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     let Some(job) = live_job(&daemon, &id, attempt) else {
         return;
     };
-    let folder = match daemon
-        .home
-        .create_runner_folder(&RunnerId::of_attempt(&id, attempt))
-    {
-        Ok(folder) => folder,
-        Err(error) => {
-            let cause = Failure::new(FailureCode::Internal, error_chain(&error));
-            return report(&daemon, &job, attempt, Verdict::NeverStarted { cause });
-        }
-    };
-    crate::test_hooks::reach("runner_folder_created");
     if stop_requested(&daemon, &id) {
         let cause = Failure::new(FailureCode::Internal, "stopped before it started");
         return report(&daemon, &job, attempt, Verdict::NeverStarted { cause });
     }
-    let (prepared, ()) = tokio::join!(
-        prepare::prepare(&daemon, &job, attempt),
-        observe::before(&daemon, &job, attempt)
+    let gate = watch::Sender::new(false);
+    tokio::join!(
+        // The runner starts meanwhile, and holds its agent.
+        async {
+            observe::before(&daemon, &job, attempt).await;
+            gate.send_replace(true);
+        },
+        start_runner(&daemon, &job, attempt, gate.subscribe())
     );
+}
+
+/// Starts the runner and follows it; the agent is let go once `may_go` says so.
+async fn start_runner(
+    daemon: &Arc<Daemon>,
+    job: &Job,
+    attempt: u32,
+    may_go: watch::Receiver<bool>,
+) {
+    let prepared = prepare_folder_and_spec(daemon, job, attempt).await;
     crate::test_hooks::reach("attempt_prepared");
-    let spec = match prepared {
-        Ok(spec) => spec,
+    let launched = prepared.and_then(|(folder, spec)| {
+        launch(daemon, &folder, &spec).map_err(never_started)?;
+        Ok((folder, spec.socket))
+    });
+    spares::refill(daemon);
+    match launched {
+        Ok((folder, socket)) => follow(daemon, job, attempt, folder, socket, may_go).await,
+        Err(verdict) => report(daemon, job, attempt, *verdict),
+    }
+}
+
+/// What a runner is started from: its folder and its description.
+async fn prepare_folder_and_spec(
+    daemon: &Daemon,
+    job: &Job,
+    attempt: u32,
+) -> Result<(PathBuf, RunnerSpec), Box<Verdict>> {
+    let runner = RunnerId::of_attempt(&job.id, attempt);
+    let folder = daemon.home.create_runner_folder(&runner);
+    let folder = folder
+        .map_err(|error| never_started(Failure::new(FailureCode::Internal, error_chain(&error))))?;
+    crate::test_hooks::reach("runner_folder_created");
+    match prepare::prepare(daemon, job, attempt).await {
+        Ok(spec) => Ok((folder, spec)),
         Err(failure) => {
             let end = JobEnd::without_process(Outcome::Failed(failure));
-            return report(&daemon, &job, attempt, Verdict::Settled(end));
+            Err(Box::new(Verdict::Settled(end)))
         }
-    };
-    if let Err(failure) = launch(&daemon, &folder, &spec) {
-        return report(
-            &daemon,
-            &job,
-            attempt,
-            Verdict::NeverStarted { cause: failure },
-        );
     }
-    follow(&daemon, &job, attempt, folder, spec.socket.clone()).await;
+}
+
+fn never_started(cause: Failure) -> Box<Verdict> {
+    Box::new(Verdict::NeverStarted { cause })
 }
 
 /// Takes up an attempt after a restart: its runner lives, has ended, has died,
@@ -76,7 +99,14 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
         .home
         .runner_folder(&RunnerId::of_attempt(&id, attempt));
     let socket = read_socket(&folder).unwrap_or_default();
-    follow(&daemon, &job, attempt, folder, socket).await;
+    let gate = watch::Sender::new(false);
+    tokio::join!(
+        async {
+            observe::before_if_missing(&daemon, &job, attempt).await;
+            gate.send_replace(true);
+        },
+        follow(&daemon, &job, attempt, folder, socket, gate.subscribe())
+    );
 }
 
 fn live_job(daemon: &Daemon, id: &JobId, attempt: u32) -> Option<Job> {
@@ -130,7 +160,14 @@ fn launch(daemon: &Daemon, folder: &std::path::Path, spec: &RunnerSpec) -> Resul
     Ok(())
 }
 
-async fn follow(daemon: &Arc<Daemon>, job: &Job, attempt: u32, folder: PathBuf, socket: PathBuf) {
+async fn follow(
+    daemon: &Arc<Daemon>,
+    job: &Job,
+    attempt: u32,
+    folder: PathBuf,
+    socket: PathBuf,
+    may_go: watch::Receiver<bool>,
+) {
     let masker = masker_when_known(daemon, &job.id).await;
     let mut follower = match Follower::open(
         Arc::clone(daemon),
@@ -139,6 +176,7 @@ async fn follow(daemon: &Arc<Daemon>, job: &Job, attempt: u32, folder: PathBuf, 
         folder.clone(),
         socket,
         masker,
+        may_go,
     ) {
         Ok(follower) => follower,
         Err(error) => {
@@ -296,22 +334,11 @@ fn masked(daemon: &Daemon, job: &JobId, verdict: Verdict) -> Verdict {
     }
 }
 
-async fn keep_denied(daemon: &Arc<Daemon>, job: &Job, told: &[String]) {
-    let mut denied = told.to_vec();
-    let reading = tokio::task::spawn_blocking({
-        let (daemon, job, told) = (Arc::clone(daemon), job.clone(), told.to_vec());
-        move || quiet_denials::of_job(&daemon, &job, &told, MOST_DENIED)
-    });
-    denied.extend(reading.await.unwrap_or_default());
-    if denied.is_empty() {
-        return;
-    }
-    if let Err(error) = daemon
-        .store
-        .record_observation(&job.id, "sandbox_denied", serde_json::json!(denied))
-        .await
-    {
-        tracing::warn!(job = %job.id, error = %error_chain(&error), "what the sandbox denied was not kept");
+/// Keeps what the agent told of being denied; what it did not tell is looked
+/// for when the job is finalised.
+async fn keep_denied(daemon: &Daemon, job: &Job, denied: &[String]) {
+    if !denied.is_empty() {
+        denials::keep(daemon, &job.id, denied).await;
     }
 }
 

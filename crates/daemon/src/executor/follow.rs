@@ -80,6 +80,10 @@ pub struct Follower {
     /// The strongest stop sent on the present connection.
     stop_sent: Option<StopCommand>,
     connected: bool,
+    /// The runner waits to be told to start the agent.
+    held: bool,
+    /// Whether the agent may be started.
+    may_go: watch::Receiver<bool>,
     drain_until: Option<Instant>,
     checkpoint_at: Option<Instant>,
     checkpointed: u64,
@@ -104,6 +108,7 @@ impl Follower {
         folder: PathBuf,
         socket: PathBuf,
         masker: Arc<Masker>,
+        may_go: watch::Receiver<bool>,
     ) -> Result<Self, FollowError> {
         let live = match daemon.live.get(&job.id) {
             Some(live) => live,
@@ -143,6 +148,8 @@ impl Follower {
             stops,
             stop_sent: None,
             connected: false,
+            held: false,
+            may_go,
             drain_until,
             checkpoint_at: None,
             checkpointed: offset,
@@ -164,6 +171,7 @@ impl Follower {
         loop {
             self.read_available().await;
             self.pass_on_stop().await;
+            self.let_go().await;
             let daemon = Arc::clone(&self.daemon);
             let drain = self.drain_until;
             let checkpoint = self.checkpoint_at;
@@ -172,6 +180,9 @@ impl Follower {
                 heard = self.link.next() => Next::Heard(heard),
                 changed = self.stops.changed(), if self.connected => {
                     if changed.is_err() { Next::Nothing } else { Next::Stop }
+                }
+                changed = self.may_go.changed(), if self.held => {
+                    if changed.is_err() { Next::Nothing } else { Next::Go }
                 }
                 () = until(drain) => Next::Drained,
                 () = until(checkpoint) => Next::Checkpoint,
@@ -189,7 +200,7 @@ impl Follower {
                     return Followed::RunnerGone;
                 }
                 Next::Heard(Heard::Message(message)) => self.on_message(&message),
-                Next::Stop | Next::Nothing => {}
+                Next::Stop | Next::Go | Next::Nothing => {}
                 Next::Drained => self.end_after_last_word().await,
                 Next::Checkpoint => self.checkpoint(),
                 Next::WriteAgain => self.flush(),
@@ -218,8 +229,9 @@ impl Follower {
 
     fn on_message(&mut self, message: &RunnerMessage) {
         match message {
-            RunnerMessage::Hello { .. } => {
+            RunnerMessage::Hello { held, .. } => {
                 self.connected = true;
+                self.held = *held;
                 self.live.set_attached(true);
                 // A stop asked for on an older connection is asked for again.
                 self.stop_sent = None;
@@ -401,6 +413,18 @@ impl Follower {
         }
     }
 
+    /// Lets a held agent go as soon as it may.
+    async fn let_go(&mut self) {
+        if !self.held || !*self.may_go.borrow_and_update() || self.stop_sent.is_some() {
+            return;
+        }
+        let sent = self.link.send(|id| DaemonMessage::Go { id }).await;
+        crate::test_hooks::reach("go_sent");
+        self.held = false;
+        // Otherwise the next `hello` says whether it still waits.
+        self.connected &= sent;
+    }
+
     /// The agent has said its last word and does not end.
     async fn end_after_last_word(&mut self) {
         self.drain_until = None;
@@ -426,6 +450,7 @@ impl Follower {
 enum Next {
     Heard(Heard),
     Stop,
+    Go,
     Nothing,
     Drained,
     Checkpoint,

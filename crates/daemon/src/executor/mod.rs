@@ -5,6 +5,7 @@
 //! reports and obeys.
 
 mod attempt;
+pub mod denials;
 mod follow;
 pub mod journal_file;
 mod link;
@@ -13,7 +14,6 @@ mod lost;
 mod prepare;
 mod probe;
 pub mod projection;
-mod quiet_denials;
 mod runner_process;
 pub mod tail;
 mod verdict;

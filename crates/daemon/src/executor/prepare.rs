@@ -50,7 +50,8 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
         )
     })?;
     check_folders(job)?;
-    let launch = match &job.spec.work {
+    let secret_work = daemon.home.read_secret_work(&job.id).unwrap_or_default();
+    let launch = match secret_work.as_ref().unwrap_or(&job.spec.work) {
         Work::Command { argv } => command::launch(argv),
         Work::Agent(work) => agent_launch(daemon, &config, job, work, &environment).await?,
     };
@@ -141,6 +142,8 @@ fn runner_spec(
             Interrupt::Int => FirstRung::Sigint,
             Interrupt::Term => FirstRung::Sigterm,
         },
+        // The runner starts while the state before is taken.
+        hold: true,
     }
 }
 

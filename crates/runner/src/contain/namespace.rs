@@ -117,10 +117,7 @@ impl Namespace {
         };
         let gone = || io::Error::other("the agent's process vanished");
         // The agent waits for its go and is the only child of the init.
-        let stat = process::descendants(self.init.pid, &self.runner_id)
-            .into_iter()
-            .find(|stat| stat.ppid == self.init.pid)
-            .ok_or_else(gone)?;
+        let stat = process::first_child(self.init.pid).ok_or_else(gone)?;
         debug_assert!(inner > 1);
         let agent = process::reference(&stat);
         let handle = Handle::open(&agent).ok_or_else(gone)?;

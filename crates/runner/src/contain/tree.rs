@@ -115,7 +115,7 @@ impl Tree {
     /// Everything that belongs to the agent, itself included.
     fn all(&self) -> Vec<ProcessRef> {
         let mut all = sweep::find_below(getpid().as_raw_pid(), &self.runner_id);
-        let marked = process::find_by_mark(&self.runner_id);
+        let marked = process::find_by_mark(&self.runner_id, process::own_start_time());
         let seen = self
             .seen
             .iter()

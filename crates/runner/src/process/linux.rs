@@ -49,6 +49,15 @@ pub fn list() -> Vec<Stat> {
         .collect()
 }
 
+/// The children of a process with one thread; none where the kernel does not
+/// list them (proc(5), `children`).
+pub fn children(pid: i32) -> Option<Vec<i32>> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    list.split_whitespace()
+        .map(|word| word.parse().ok())
+        .collect()
+}
+
 pub fn command_line(pid: i32) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     bytes

@@ -50,6 +50,14 @@ pub fn start_time(pid: i32) -> Option<u64> {
     platform::stat(pid).map(|stat| stat.start_time)
 }
 
+/// When this process itself started; nothing that belongs to a runner is older.
+pub fn own_start_time() -> u64 {
+    i32::try_from(std::process::id())
+        .ok()
+        .and_then(start_time)
+        .unwrap_or(0)
+}
+
 /// Whether this very process still runs (a zombie does not).
 pub fn is_alive(process: &ProcessRef) -> bool {
     platform::stat(process.pid)
@@ -124,12 +132,22 @@ pub fn descendants(root: i32, runner_id: &str) -> Vec<Stat> {
     found
 }
 
+/// The first child of a process.
+pub fn first_child(pid: i32) -> Option<Stat> {
+    match platform::children(pid) {
+        Some(children) => children.into_iter().find_map(platform::stat),
+        None => platform::list().into_iter().find(|stat| stat.ppid == pid),
+    }
+}
+
 /// Every running process whose environment carries the mark of this runner,
-/// except the caller itself.
-pub fn find_by_mark(runner_id: &str) -> Vec<ProcessRef> {
+/// except the caller itself. Only those that started at `since` or later are
+/// looked at: reading environments is what takes long.
+pub fn find_by_mark(runner_id: &str, since: u64) -> Vec<ProcessRef> {
     let me = std::process::id();
     platform::list()
         .iter()
+        .filter(|stat| stat.start_time >= since)
         .filter(|stat| !stat.zombie && u32::try_from(stat.pid).is_ok_and(|pid| pid != me))
         .filter(|stat| carries_mark(stat.pid, runner_id))
         .map(reference)

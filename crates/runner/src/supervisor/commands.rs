@@ -42,6 +42,7 @@ impl Supervisor<'_> {
             journal_len: self.journal.len(),
             agent_pid: self.agent.as_ref().map(|agent| agent.process.pid),
             containment: self.container.report().clone(),
+            held: self.held,
         };
         self.server.send(id, &message);
     }
@@ -56,6 +57,13 @@ impl Supervisor<'_> {
         self.last_command = id;
         match message {
             DaemonMessage::Hello { .. } => {}
+            DaemonMessage::Go { .. } => {
+                self.accept(id, CommandKind::Go, "");
+                if std::mem::take(&mut self.held) {
+                    self.start_agent();
+                }
+                self.done(id);
+            }
             DaemonMessage::Stdin { data, close, .. } => {
                 self.accept(id, CommandKind::Stdin, "");
                 self.queue_input(id, data, close);

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::contain::AgentExit;
 use crate::hooks::Point;
 use crate::ladder::SWEEP_MS;
-use crate::sweep;
+use crate::{process, sweep};
 
 /// Most processes named in the exit record, which must fit its reserved space.
 const MAX_LEFTOVERS: usize = 32;
@@ -50,7 +50,7 @@ impl Supervisor<'_> {
         let mut left = self.container.sweep(deadline);
         // What left the container by another way (asked a service to start it)
         // still carries our mark.
-        let marked = sweep::find_by_mark(&self.spec.runner_id);
+        let marked = process::find_by_mark(&self.spec.runner_id, process::own_start_time());
         let limit = deadline.saturating_sub(clock::mono_ms());
         let limit = std::time::Duration::from_millis(limit);
         for process in sweep::kill_and_wait(&marked, limit) {

@@ -50,6 +50,8 @@ pub struct Supervisor<'a> {
     container: Container,
     agent: Option<Agent>,
     exit: Option<AgentExit>,
+    /// The agent is to be started by command.
+    held: bool,
     /// The program was executed.
     started: bool,
     input: Input,
@@ -119,6 +121,7 @@ impl<'a> Supervisor<'a> {
             container,
             agent: None,
             exit: None,
+            held: spec.hold,
             started: false,
             input,
             go: ends.go,
@@ -140,7 +143,10 @@ impl<'a> Supervisor<'a> {
 
     /// Starts the agent and keeps it to its end; true when `exit.json` was written.
     pub fn run(mut self) -> bool {
-        self.start_agent();
+        self.note_containment();
+        if !self.held {
+            self.start_agent();
+        }
         while !self.is_over() {
             let ready = self.wait();
             for (source, flags) in ready {
@@ -313,13 +319,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Lets the agent go.
-    fn start_agent(&mut self) {
+    fn note_containment(&mut self) {
         let (rung, detail) = {
             let report = self.container.report();
             (report.rung, report.detail.clone())
         };
         self.record_control(&Control::Contained { rung, detail });
+    }
+
+    /// Lets the agent go.
+    fn start_agent(&mut self) {
         match self.container.start(&self.program, &self.go) {
             Ok(agent) => {
                 self.record_control(&Control::AgentStarted {

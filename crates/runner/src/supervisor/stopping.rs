@@ -49,6 +49,11 @@ impl Supervisor<'_> {
     }
 
     fn begin(&mut self, force: bool, grace: u64) {
+        if self.held {
+            // There is no agent to be gentle with.
+            self.given_up = true;
+            return;
+        }
         let now = clock::mono_ms();
         match &mut self.ladder {
             Some(ladder) if force => ladder.escalate(),

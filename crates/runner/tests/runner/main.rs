@@ -10,6 +10,8 @@ mod crash;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod holding;
+#[cfg(test)]
 mod kit;
 #[cfg(test)]
 mod limits;

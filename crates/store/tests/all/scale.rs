@@ -77,7 +77,9 @@ async fn one_by_one(home: &TestHome) {
     let jobs = || (0..50).map(|number| id(10_000 + number));
     timed("50 job folders", || {
         for job in jobs() {
-            home.home.create_job_folder(&job, &env).expect("a folder");
+            home.home
+                .create_job_folder(&job, &env, None)
+                .expect("a folder");
         }
     });
     let start = Instant::now();

@@ -1,0 +1,78 @@
+//! Runners that hold their agent until they are told to start it.
+
+use convoke_core::runner_protocol::{Control, DaemonMessage, ExitCause, RunnerMessage};
+use serde_json::json;
+
+use crate::kit::{Daemon, Plan, Run, Setting, settings, wait_for};
+
+fn holding(setting: Setting) -> Run {
+    Plan::new(json!([{"do": "out", "text": "ran"}]))
+        .setting(setting)
+        .with(|spec| spec.hold = true)
+        .start()
+}
+
+/// A connection, and whether the runner says that it holds its agent.
+fn greeted(run: &Run) -> (Daemon, bool) {
+    let mut daemon = run.connect();
+    match daemon.answer() {
+        Some(RunnerMessage::Hello { held, .. }) => (daemon, held),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn started(run: &Run) -> usize {
+    let is_start = |control: &&Control| matches!(control, Control::AgentStarted { .. });
+    run.controls().iter().filter(is_start).count()
+}
+
+#[test]
+fn a_held_agent_starts_once_when_told() {
+    for setting in settings() {
+        let mut run = holding(setting);
+        let (mut daemon, held) = greeted(&run);
+        assert!(held);
+        wait_for("the container", || {
+            let contained = |control: &Control| matches!(control, Control::Contained { .. });
+            run.controls().iter().any(contained).then_some(())
+        });
+        assert_eq!(started(&run), 0);
+        daemon.send(&DaemonMessage::Go { id: 1 });
+        daemon.send(&DaemonMessage::Go { id: 1 });
+        daemon.send(&DaemonMessage::Go { id: 2 });
+        let record = run.finish();
+        assert_eq!(
+            (record.cause, record.exit_code),
+            (ExitCause::Exited, Some(0))
+        );
+        assert_eq!(run.stdout(), ["ran"]);
+        assert_eq!(started(&run), 1);
+    }
+}
+
+#[test]
+fn a_held_agent_never_starts_when_stopped() {
+    for setting in settings() {
+        for force in [false, true] {
+            let mut run = holding(setting);
+            let record = run.stop(force);
+            assert!(matches!(record.cause, ExitCause::Stopped { .. }));
+            assert!(!record.started);
+            assert_eq!((record.exit_code, record.signal), (None, None));
+            assert_eq!(started(&run), 0);
+        }
+    }
+}
+
+#[test]
+fn nobody_tells_and_the_runner_ends() {
+    let mut run = Plan::new(json!([]))
+        .with(|spec| {
+            spec.hold = true;
+            spec.orphan_ttl_ms = Some(50);
+        })
+        .start();
+    let record = run.finish();
+    assert_eq!(record.cause, ExitCause::Orphaned);
+    assert!(!record.started);
+}
