@@ -62,6 +62,20 @@ impl Driver for AnyDriver {
         }
     }
 
+    fn waits_for_provider(&self) -> Option<&str> {
+        match self {
+            Self::CodexExec(driver) => driver.waits_for_provider(),
+            Self::Command(driver) => driver.waits_for_provider(),
+        }
+    }
+
+    fn open_tool(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::CodexExec(driver) => driver.open_tool(),
+            Self::Command(driver) => driver.open_tool(),
+        }
+    }
+
     fn account(&self, exit: AgentExit) -> Account {
         match self {
             Self::CodexExec(driver) => driver.account(exit),

@@ -27,6 +27,7 @@ pub fn launch(argv: &[String]) -> Launch {
         argv: argv.to_vec(),
         stdin: String::new(),
         interrupt: Interrupt::Term,
+        waiting: Vec::new(),
     }
 }
 
@@ -103,6 +104,8 @@ impl Driver for Command {
             final_message: (!lines.is_empty()).then(|| lines.join("\n")),
             usage: None,
             trouble: None,
+            waited_for: None,
+            resets_in_ms: None,
         }
     }
 }

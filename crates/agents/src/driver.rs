@@ -1,6 +1,9 @@
 //! What every driver offers to the executor.
 
-use convoke_core::{event::NewEvent, failure::Failure};
+use convoke_core::{
+    event::NewEvent,
+    failure::{Failure, FailureCode},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,6 +16,9 @@ pub struct Launch {
     pub stdin: String,
     /// The signal that asks the agent politely to end.
     pub interrupt: Interrupt,
+    /// Beginnings of lines by which the agent only says that it still waits:
+    /// they are no sign of life.
+    pub waiting: Vec<String>,
 }
 
 /// The signal that asks an agent politely to end.
@@ -68,6 +74,12 @@ pub struct Account {
     /// connection it tries to make again and again: what it was at when a
     /// limit ended it.
     pub trouble: Option<String>,
+    /// The failure that the trouble comes to, if it is the provider's: the
+    /// agent waited for it when it was ended.
+    pub waited_for: Option<FailureCode>,
+    /// Milliseconds after its end until a rate limit that ended it is over,
+    /// if the agent said so.
+    pub resets_in_ms: Option<u64>,
 }
 
 /// Reads the output of one attempt. Its serialised form is its checkpoint:
@@ -75,6 +87,16 @@ pub struct Account {
 pub trait Driver: Serialize + for<'de> Deserialize<'de> + Send {
     /// Reads one complete line, without its line feed.
     fn on_line(&mut self, stream: Stream, line: &[u8]) -> Vec<Derived>;
+
+    /// The agent's words on its provider, if it waits for it.
+    fn waits_for_provider(&self) -> Option<&str> {
+        None
+    }
+
+    /// A tool call that has not ended: its id and what it is, the oldest first.
+    fn open_tool(&self) -> Option<(&str, &str)> {
+        None
+    }
 
     /// What the attempt came to, given how the process ended.
     fn account(&self, exit: AgentExit) -> Account;

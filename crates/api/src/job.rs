@@ -35,8 +35,14 @@ pub struct JobView {
     pub started_at: Option<String>,
     /// RFC 3339 instant of its end.
     pub finished_at: Option<String>,
-    /// Attempts started so far.
+    /// Attempts started so far that count.
     pub attempts: u32,
+    /// Attempts in all that may be made.
+    #[serde(default)]
+    pub max_attempts: u32,
+    /// Every attempt, in order; the live or last one included.
+    #[serde(default)]
+    pub attempt_history: Vec<AttemptView>,
     /// The agent's conversation.
     pub thread: Option<String>,
     /// The job it continues or was started by.
@@ -47,6 +53,9 @@ pub struct JobView {
     pub queue: Option<QueueView>,
     /// While an attempt runs: its agent's process.
     pub process: Option<ProcessView>,
+    /// While its agent runs: whether it is alive, and how that is known.
+    #[serde(default)]
+    pub liveness: Option<LivenessView>,
     /// The agent's exit code; none when a signal ended it or it never ran.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent.
@@ -67,12 +76,34 @@ pub struct JobView {
     pub owner: String,
 }
 
+/// One attempt of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptView {
+    /// Its number, from 1. An attempt that never came to run gives its number
+    /// to the next.
+    pub attempt: u32,
+    /// Whether it counts against `maxAttempts`.
+    pub counted: bool,
+    /// RFC 3339 instant of its start.
+    pub started_at: String,
+    /// RFC 3339 instant of its end; none while it is live.
+    pub ended_at: Option<String>,
+    /// Failure code, if it failed.
+    pub code: Option<String>,
+    /// The failure's story.
+    pub message: Option<String>,
+}
+
 /// Why a job waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
-    /// `cap`, `needs` or `backOff`.
+    /// `cap`, `needs`, `backOff` or `rateLimit`.
     pub reason: String,
+    /// RFC 3339 instant until which it waits at least, if that is known.
+    #[serde(default)]
+    pub until: Option<String>,
     /// Position among the jobs that wait for the same thing, from 1.
     pub position: u32,
     /// The reason in words, with the setting that changes it.
@@ -89,6 +120,20 @@ pub struct ProcessView {
     pub containment: String,
     /// RFC 3339 instant of the last output.
     pub last_output_at: Option<String>,
+}
+
+/// Whether a running job is alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LivenessView {
+    /// `working`, `waiting_on_provider`, `waiting_on_person`, `quiet` (nothing
+    /// happens, which may be normal) or `stalled` (nothing has happened for
+    /// half the limit of silence).
+    pub verdict: String,
+    /// RFC 3339 instant since when.
+    pub since: String,
+    /// Why, in words; the most important first.
+    pub reasons: Vec<String>,
 }
 
 /// Limits of a job; 0 means none.

@@ -91,6 +91,11 @@ pub struct JobRequest {
     /// Bytes of output; 0 means no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_limit_bytes: Option<u64>,
+    /// Attempts in all: one that fails because of the network, the provider or
+    /// a lost runner is repeated in the same conversation. 1 repeats nothing;
+    /// programs are never repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
     /// Variables set for the agent.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,

@@ -106,6 +106,9 @@ struct LimitOptions {
     /// Limit the output
     #[arg(long, value_name = "SIZE", value_parser = quantities::bytes)]
     output_limit: Option<u64>,
+    /// Make at most so many attempts; 1 repeats nothing
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_attempts: Option<u32>,
 }
 
 /// Where and when the job runs.
@@ -152,6 +155,7 @@ impl JobOptions {
         request.idle_timeout_ms = self.limits.idle_timeout;
         request.first_event_timeout_ms = self.limits.first_event_timeout;
         request.output_limit_bytes = self.limits.output_limit;
+        request.max_attempts = self.limits.max_attempts;
         Ok(request)
     }
 }

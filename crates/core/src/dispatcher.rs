@@ -5,6 +5,7 @@
 //! state moves by the same events, so folding the committed records gives the
 //! same state again.
 
+mod attempts;
 mod ends;
 
 use std::collections::BTreeMap;
@@ -129,10 +130,6 @@ pub struct Decision {
     pub late: Option<(JobId, String)>,
 }
 
-/// How often an attempt that never started is started again before the job
-/// fails.
-const MAX_FALSE_STARTS: u32 = 5;
-
 /// Every live job, and who may run.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -240,10 +237,9 @@ impl Dispatcher {
                 attempt,
                 thread,
             } => {
-                let known = self
-                    .jobs
-                    .get(&job)
-                    .is_some_and(|j| j.thread.as_deref() == Some(&*thread));
+                let known = self.jobs.get(&job).is_some_and(|j| {
+                    j.state.attempt() == Some(attempt) && j.thread.as_deref() == Some(&*thread)
+                });
                 if !known {
                     let event = LifecycleEvent::ThreadKnown { attempt, thread };
                     self.record_for_attempt(now, &job, attempt, event, &mut decision);
@@ -379,83 +375,6 @@ impl Dispatcher {
                 reason,
                 force,
             });
-        }
-    }
-
-    fn attempt_over(
-        &mut self,
-        now: UnixMillis,
-        id: &JobId,
-        attempt: u32,
-        verdict: Verdict,
-        decision: &mut Decision,
-    ) {
-        let live = self
-            .jobs
-            .get(id)
-            .filter(|job| job.state.attempt() == Some(attempt));
-        let Some(job) = live else {
-            decision.late = Some((id.clone(), format!("end of attempt {attempt}: {verdict:?}")));
-            return;
-        };
-        let stopping = match &job.state {
-            JobState::Stopping { reason, .. } => Some(*reason),
-            _ => None,
-        };
-        match (verdict, stopping) {
-            (Verdict::Settled(end), None) => self.end(now, id, end, decision),
-            // Whatever the agent made of the stop, the job was stopped.
-            (Verdict::Settled(end), Some(reason)) => {
-                let outcome = Outcome::Cancelled { reason };
-                self.end(now, id, JobEnd { outcome, ..end }, decision);
-            }
-            (Verdict::NeverStarted { .. }, Some(reason)) => {
-                self.end(
-                    now,
-                    id,
-                    JobEnd::without_process(Outcome::Cancelled { reason }),
-                    decision,
-                );
-            }
-            (Verdict::NeverStarted { cause }, None) => {
-                self.start_again(now, id, attempt, cause, decision);
-            }
-        }
-    }
-
-    fn start_again(
-        &mut self,
-        now: UnixMillis,
-        id: &JobId,
-        attempt: u32,
-        cause: Failure,
-        decision: &mut Decision,
-    ) {
-        let starts = self.false_starts.entry(id.clone()).or_insert(0);
-        *starts += 1;
-        if *starts > MAX_FALSE_STARTS {
-            self.end(
-                now,
-                id,
-                JobEnd::without_process(Outcome::Failed(cause)),
-                decision,
-            );
-            return;
-        }
-        // The first repetition comes at once; later ones leave time for what
-        // keeps the runner from starting to pass.
-        let not_before = (*starts > 1).then(|| now.plus(250 << *starts));
-        let event = LifecycleEvent::Requeued {
-            attempt,
-            cause,
-            counted: false,
-            not_before,
-        };
-        if self.record(now, id, event, decision) {
-            self.scheduler.release(id);
-            if let Some(job) = self.jobs.get(id) {
-                self.scheduler.enqueue(job, Vec::new());
-            }
         }
     }
 

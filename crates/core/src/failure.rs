@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::UnixMillis;
+
 macro_rules! failure_codes {
     ($($(#[$doc:meta])* $variant:ident => $name:literal, retry: $retry:literal, hint: $hint:literal;)*) => {
         /// Why a job failed. The list is closed: readers may rely on it.
@@ -46,7 +48,7 @@ failure_codes! {
     /// The agent is not logged in, or its key was refused.
     Auth => "auth", retry: false, hint: "log in (`codex login`) or pass CODEX_API_KEY to the caller, in the same CODEX_HOME";
     /// The provider asked to slow down.
-    RateLimited => "rate_limited", retry: true, hint: "wait and start the job again, or run fewer jobs at once";
+    RateLimited => "rate_limited", retry: true, hint: "wait and start the job again, or run fewer jobs at once; `retry.attempts` says how often that is done by itself";
     /// The provider has no capacity now.
     Overloaded => "overloaded", retry: true, hint: "start the job again later";
     /// The account's usage is spent.
@@ -57,7 +59,7 @@ failure_codes! {
     Network => "network", retry: true, hint: "check the network and the proxy variables of the caller";
     /// The agent printed nothing within `first_event`.
     NoFirstEvent => "no_first_event", retry: true, hint: "raise `limits.first_event` (`--first-event-timeout`) or find out why the agent does not start";
-    /// The agent printed nothing for `idle`.
+    /// The agent showed no sign of life for `idle`.
     Stalled => "stalled", retry: true, hint: "raise `limits.idle` (`idleTimeoutMs`, `--idle-timeout`) if long silence is normal for this work";
     /// The running time was used up.
     TimedOut => "timed_out", retry: false, hint: "raise `limits.wall` (`timeoutMs`, `--timeout`) or split the work";
@@ -96,6 +98,9 @@ pub struct Failure {
     pub code: FailureCode,
     /// What was attempted, on what, and why it failed.
     pub message: String,
+    /// When the cause passes, if that is known: the end of a rate limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<UnixMillis>,
 }
 
 impl Failure {
@@ -105,7 +110,15 @@ impl Failure {
         Self {
             code,
             message: message.into(),
+            until: None,
         }
+    }
+
+    /// The same with the instant at which its cause passes.
+    #[must_use]
+    pub fn until(mut self, until: Option<UnixMillis>) -> Self {
+        self.until = until;
+        self
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    failure::Failure,
     ids::{JobId, RunnerId},
     lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, StopReason},
     owner::Owner,
@@ -29,8 +30,27 @@ pub struct Job {
     pub attempts: u32,
     /// The agent's conversation, once known.
     pub thread: Option<String>,
+    /// Attempts that ended without settling the job, in order.
+    pub past: Vec<PastAttempt>,
+    /// When the live attempt started, or the last one.
+    pub attempt_started_at: Option<UnixMillis>,
     /// Where it stands.
     pub state: JobState,
+}
+
+/// An attempt that ended without settling the job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastAttempt {
+    /// Its number. One that does not count gives it to the next.
+    pub attempt: u32,
+    /// Whether it counts.
+    pub counted: bool,
+    /// When it started.
+    pub started_at: UnixMillis,
+    /// When it ended.
+    pub ended_at: UnixMillis,
+    /// Why it did not settle the job.
+    pub cause: Failure,
 }
 
 /// Where a job stands.
@@ -45,6 +65,8 @@ pub enum JobState {
         not_before: Option<UnixMillis>,
         /// Whether it has run before and so goes ahead of its peers.
         returned: bool,
+        /// What ended the attempt before, if there was one.
+        cause: Option<Failure>,
     },
     /// Its runner is being started; it may or may not exist.
     Starting {
@@ -140,10 +162,13 @@ impl Job {
             started_at: None,
             attempts: 0,
             thread: None,
+            past: Vec::new(),
+            attempt_started_at: None,
             state: JobState::Queued {
                 since: at,
                 not_before: None,
                 returned: false,
+                cause: None,
             },
         }
     }
@@ -208,6 +233,7 @@ impl Job {
             (S::Queued { .. }, E::AttemptStarting { attempt, .. }) => {
                 self.attempts = *attempt;
                 self.started_at.get_or_insert(at);
+                self.attempt_started_at = Some(at);
                 S::Starting {
                     since: at,
                     attempt: *attempt,
@@ -261,9 +287,16 @@ impl Job {
                     attempt,
                     not_before,
                     counted,
-                    ..
+                    cause,
                 },
             ) if live == Some(*attempt) => {
+                self.past.push(PastAttempt {
+                    attempt: *attempt,
+                    counted: *counted,
+                    started_at: self.attempt_started_at.unwrap_or(at),
+                    ended_at: at,
+                    cause: cause.clone(),
+                });
                 if !counted {
                     self.attempts = self.attempts.saturating_sub(1);
                 }
@@ -271,6 +304,7 @@ impl Job {
                     since: at,
                     not_before: *not_before,
                     returned: true,
+                    cause: Some(cause.clone()),
                 }
             }
             (

@@ -8,6 +8,7 @@ use crate::{
     ids::JobId,
     limits::Limits,
     mask::Masker,
+    retry::RetryPolicy,
     sandbox::{Access, Sandbox},
 };
 
@@ -35,6 +36,10 @@ pub struct JobSpec {
     pub access: Access,
     /// Limits in force.
     pub limits: Limits,
+    /// How failed attempts are repeated. Programs are not: they could do twice
+    /// what they did by half.
+    #[serde(default = "RetryPolicy::never")]
+    pub retry: RetryPolicy,
     /// Jobs that must complete before this one starts.
     pub needs: Vec<JobId>,
     /// Jobs that must have ended, however, before this one starts.

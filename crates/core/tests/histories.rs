@@ -20,7 +20,7 @@ mod world;
 use history::Profile;
 
 /// Histories of each of the four profiles.
-const HISTORIES: u64 = 2_600;
+const HISTORIES: u64 = 5_200;
 
 #[test]
 fn everyday_histories_keep_the_rules() {

@@ -217,6 +217,7 @@ fn continued(job: &Job, work: &AgentWork, request: &InterruptRequest) -> JobRequ
         idle_timeout_ms: Some(job.spec.limits.idle_ms),
         first_event_timeout_ms: Some(job.spec.limits.first_event_ms),
         output_limit_bytes: Some(job.spec.limits.output_bytes),
+        max_attempts: Some(job.spec.retry.attempts),
         priority: Some(job.spec.priority),
         ..JobRequest::default()
     }

@@ -26,6 +26,7 @@ mod instance;
 mod lifecycle_events;
 mod lists;
 mod live;
+mod liveness;
 mod logging;
 mod memory;
 mod needs;
@@ -143,6 +144,7 @@ async fn serve(
     recovery::adopt(&daemon, found);
     spares::begin(&daemon);
     let ticker = tokio::spawn(tick(Arc::clone(&daemon)));
+    let watcher = tokio::spawn(liveness::watch(Arc::clone(&daemon)));
     let signals = tokio::spawn(end_on_signal(Arc::clone(&daemon)));
     let served = http::serve(Arc::clone(&daemon), listener);
     let stopping = daemon.shutdown.clone();
@@ -155,6 +157,7 @@ async fn serve(
     }
     daemon.shutdown.cancel();
     ticker.abort();
+    watcher.abort();
     signals.abort();
     daemon.tasks.close();
     let _ = tokio::time::timeout(TASKS_END_WITHIN, daemon.tasks.wait()).await;

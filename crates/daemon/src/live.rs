@@ -13,10 +13,11 @@ use convoke_core::{
     event::{NewEvent, Source},
     ids::JobId,
     lifecycle::JournalPoint,
+    liveness::{Activity, Lasting, Usage},
     time::UnixMillis,
 };
 use convoke_store::{EventFile, EventFileError};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// How far a job is, for those who wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub struct LiveJob {
     events: Mutex<EventFile>,
     progress: watch::Sender<Progress>,
     output: Mutex<Output>,
+    reading: Mutex<Option<Reading>>,
     process: Mutex<Option<Process>>,
     /// Number of the last lifecycle record in the file when it was opened.
     last_lifecycle: Option<u64>,
@@ -68,12 +70,29 @@ pub struct Process {
 }
 
 /// What the executor last read of the agent's output.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Output {
     /// Place in the journal up to which events are derived.
     pub point: Option<JournalPoint>,
     /// When the agent last printed something.
     pub last_at: Option<UnixMillis>,
+    /// When it last printed something that was a sign of life.
+    pub last_life: Option<UnixMillis>,
+    /// It says that it waits for its provider.
+    pub provider_wait: Option<Lasting>,
+    /// The tool call that has lasted longest.
+    pub open_tool: Option<Lasting>,
+}
+
+/// What the processes of an attempt had used at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// When.
+    pub at: Instant,
+    /// What they had used.
+    pub usage: Usage,
+    /// What they used since the reading before, if there was one.
+    pub activity: Option<Activity>,
 }
 
 impl LiveJob {
@@ -91,6 +110,7 @@ impl LiveJob {
             events: Mutex::new(file),
             progress: watch::Sender::new(progress),
             output: Mutex::new(Output::default()),
+            reading: Mutex::new(None),
             process: Mutex::new(None),
             last_lifecycle: tail.sources.lifecycle,
             rebuilt: AtomicBool::new(false),
@@ -226,11 +246,29 @@ impl LiveJob {
     /// What was last read of the output.
     #[must_use]
     pub fn output(&self) -> Output {
-        *self.output.lock().unwrap_or_else(PoisonError::into_inner)
+        self.output
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What its processes had used when they were last looked at.
+    #[must_use]
+    pub fn reading(&self) -> Option<Reading> {
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what its processes have used.
+    pub fn set_reading(&self, reading: Reading) {
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
     }
 
     /// Notes what was last read of the output.
     pub fn set_output(&self, output: Output) {
+        if output.last_life != self.output().last_life {
+            // Signs of life count for more than what was used before them.
+            *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         *self.output.lock().unwrap_or_else(PoisonError::into_inner) = output;
     }
 }

@@ -2,18 +2,20 @@
 
 use convoke_api::{
     error::ApiError,
-    job::{JobView, LimitsView, ProcessView, QueueView},
+    job::{AttemptView, JobView, LimitsView, LivenessView, ProcessView, QueueView},
     values::State,
 };
 use convoke_core::{
+    failure::FailureCode,
     ids::JobId,
     job::{Job, JobState},
     lifecycle::Outcome,
     scheduler::Blocked,
     spec::{AgentTask, ReviewTarget, Work},
+    time::UnixMillis,
 };
 
-use crate::{api_errors, clock, state::Daemon};
+use crate::{api_errors, clock, liveness, state::Daemon};
 
 /// Characters of a prompt shown as the summary.
 const SUMMARY: usize = 200;
@@ -56,11 +58,18 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
             _ => None,
         },
         attempts: job.attempts,
+        max_attempts: job.spec.retry.attempts,
+        attempt_history: attempts(job),
         thread: job.thread.clone(),
         parent_job_id: job.spec.parent.as_ref().map(ToString::to_string),
         needs: job.spec.needs.iter().map(ToString::to_string).collect(),
         queue: queue(daemon, job),
         process: process(daemon, job),
+        liveness: liveness::of_job(daemon, job).map(|liveness| LivenessView {
+            verdict: liveness.verdict.as_str().to_owned(),
+            since: liveness.since.to_rfc3339(),
+            reasons: liveness.reasons,
+        }),
         exit_code: end.and_then(|end| end.exit_code),
         exit_signal: end.and_then(|end| end.exit_signal),
         code: None,
@@ -123,48 +132,121 @@ fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
     }
     let (blocked, position) = daemon.dispatcher().why_queued(&job.id, clock::now())?;
     let tree = job.spec.tree.display();
-    let (reason, message) = match blocked {
+    let (reason, message) = match &blocked {
         Blocked::Total { cap } => (
             "cap",
             format!(
                 "{}, the most this daemon runs at once (`limits.total`)",
-                run(cap, "job")
+                run(*cap, "job")
             ),
         ),
         Blocked::Readers { cap } => (
             "cap",
             format!(
                 "{} in {tree}, the most in one tree (`limits.readers`, CONVOKE_K_READ)",
-                run(cap, "reader")
+                run(*cap, "reader")
             ),
         ),
         Blocked::Writers { cap } => (
             "cap",
             format!(
                 "{} in {tree}, the most in one tree (`limits.writers`, CONVOKE_K_WRITE)",
-                run(cap, "writer")
+                run(*cap, "writer")
             ),
         ),
         Blocked::Owner { cap } => (
             "cap",
             format!(
                 "{} for this caller, the most it may have (CODEX_MCP_MAX_JOBS)",
-                run(cap, "job")
+                run(*cap, "job")
             ),
         ),
         Blocked::Needs { jobs } => {
             let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
             ("needs", format!("it waits for {}", jobs.join(", ")))
         }
-        Blocked::BackOff { until } => (
-            "backOff",
-            format!("the next attempt starts at {}", until.to_rfc3339()),
-        ),
+        Blocked::BackOff { until } => paused(job, until),
+    };
+    let until = match blocked {
+        Blocked::BackOff { until } => Some(until.to_rfc3339()),
+        _ => None,
     };
     Some(QueueView {
         reason: reason.to_owned(),
+        until,
         position: u32::try_from(position).unwrap_or(u32::MAX),
         message,
+    })
+}
+
+/// Why a job pauses that has failed before, and until when.
+fn paused(job: &Job, until: &UnixMillis) -> (&'static str, String) {
+    let cause = match &job.state {
+        JobState::Queued { cause, .. } => cause.as_ref(),
+        _ => None,
+    };
+    let until = until.to_rfc3339();
+    match cause {
+        Some(failure) if failure.code == FailureCode::RateLimited => (
+            "rateLimit",
+            format!(
+                "the provider's rate limit; attempt {} starts at {until}",
+                job.attempts + 1
+            ),
+        ),
+        Some(failure) => (
+            "backOff",
+            format!(
+                "the attempt before failed ({}); the next one starts at {until}",
+                failure.code
+            ),
+        ),
+        None => ("backOff", format!("the next attempt starts at {until}")),
+    }
+}
+
+/// Every attempt, the live or last one included.
+fn attempts(job: &Job) -> Vec<AttemptView> {
+    let past = job.past.iter().map(|past| AttemptView {
+        attempt: past.attempt,
+        counted: past.counted,
+        started_at: past.started_at.to_rfc3339(),
+        ended_at: Some(past.ended_at.to_rfc3339()),
+        code: Some(past.cause.code.as_str().to_owned()),
+        message: Some(past.cause.message.clone()),
+    });
+    past.chain(last_attempt(job)).collect()
+}
+
+/// The attempt that is live or settled the job.
+fn last_attempt(job: &Job) -> Option<AttemptView> {
+    let started_at = job.attempt_started_at?;
+    let (ended_at, failure) = match &job.state {
+        JobState::Queued { .. } => return None,
+        JobState::Ended { at, end } => {
+            // A job that ended in line made no attempt after those before.
+            let settled = job
+                .past
+                .last()
+                .is_none_or(|past| started_at >= past.ended_at);
+            if !settled {
+                return None;
+            }
+            let failure = match &end.outcome {
+                Outcome::Failed(failure) => Some(failure),
+                _ => None,
+            };
+            (Some(at.to_rfc3339()), failure)
+        }
+        _ => (None, None),
+    };
+    Some(AttemptView {
+        attempt: job.attempts,
+        counted: true,
+        started_at: started_at.to_rfc3339(),
+        ended_at,
+        code: failure.map(|failure| failure.code.as_str().to_owned()),
+        message: failure.map(|failure| failure.message.clone()),
     })
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     timeout_ms: Option<u64>,
     /// Longest time without output, milliseconds; 0 means no limit.
     idle_timeout_ms: Option<u64>,
+    /// Attempts in all, 1 for no repetition: one that fails because of network, provider or a lost runner is repeated in the same conversation. Default 4.
+    max_attempts: Option<u32>,
     /// Variables set for the agent.
     env: Option<BTreeMap<String, String>>,
 }
@@ -114,6 +116,7 @@ impl Settings {
             output_schema: self.output_schema,
             timeout_ms: self.timeout_ms,
             idle_timeout_ms: self.idle_timeout_ms,
+            max_attempts: self.max_attempts,
             env: self.env.unwrap_or_default(),
             ..JobRequest::default()
         }

@@ -1,7 +1,7 @@
 //! `codex_status`: one job, now.
 
 use convoke_api::{
-    job::JobView,
+    job::{AttemptView, JobView},
     values::{Sandbox, State},
 };
 use schemars::JsonSchema;
@@ -69,8 +69,13 @@ pub(crate) struct Answer {
     /// Whether the same job, started again, may well succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
-    /// How often it was started.
+    /// Attempts started so far that count.
     attempts: u32,
+    /// Attempts that may be made in all.
+    max_attempts: u32,
+    /// Attempts that ended without settling the job.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_attempts: Vec<FailedAttempt>,
     /// What the agent may write.
     sandbox: Sandbox,
     working_directory: String,
@@ -83,9 +88,45 @@ pub(crate) struct Answer {
     needs: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<Process>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness: Option<Alive>,
     /// Processes that could not be ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     leftovers: Vec<String>,
+}
+
+/// Whether a running agent is alive.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Alive {
+    /// working, waiting_on_provider, waiting_on_person, quiet or stalled.
+    verdict: String,
+    /// RFC 3339 instant since when.
+    since: String,
+    /// Why, the most important first.
+    reasons: Vec<String>,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct FailedAttempt {
+    attempt: u32,
+    started_at: String,
+    ended_at: String,
+    /// One of the documented failure codes.
+    code: String,
+    message: String,
+}
+
+fn failed_attempt(attempt: &AttemptView) -> Option<FailedAttempt> {
+    Some(FailedAttempt {
+        attempt: attempt.attempt,
+        started_at: attempt.started_at.clone(),
+        ended_at: attempt.ended_at.clone()?,
+        code: attempt.code.clone()?,
+        message: attempt.message.clone().unwrap_or_default(),
+    })
 }
 
 pub(crate) async fn codex_status(call: &Call) -> Outcome {
@@ -113,11 +154,22 @@ impl From<&JobView> for Answer {
             hint: job.hint.clone(),
             retryable: failed.then_some(job.retryable),
             attempts: job.attempts,
+            max_attempts: job.max_attempts,
+            failed_attempts: job
+                .attempt_history
+                .iter()
+                .filter_map(failed_attempt)
+                .collect(),
             sandbox: job.sandbox,
             working_directory: job.working_directory.clone(),
             thread: job.thread.clone(),
             parent_job_id: job.parent_job_id.clone(),
             needs: job.needs.clone(),
+            liveness: job.liveness.as_ref().map(|liveness| Alive {
+                verdict: liveness.verdict.clone(),
+                since: liveness.since.clone(),
+                reasons: liveness.reasons.clone(),
+            }),
             process: job.process.as_ref().map(|process| Process {
                 pid: process.pid,
                 containment: process.containment.clone(),

@@ -46,8 +46,11 @@ impl Status {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Queue {
-    /// cap, needs or backOff.
+    /// cap, needs, backOff or rateLimit.
     reason: String,
+    /// RFC 3339 instant until which it waits at least, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
     /// Position among the jobs that wait for the same thing, from 1.
     position: u32,
     /// The reason in words, with the setting that changes it.
@@ -58,6 +61,7 @@ impl From<&QueueView> for Queue {
     fn from(queue: &QueueView) -> Self {
         Self {
             reason: queue.reason.clone(),
+            until: queue.until.clone(),
             position: queue.position,
             message: queue.message.clone(),
         }

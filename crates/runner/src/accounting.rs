@@ -1,7 +1,25 @@
 //! The limits of a spec: how much time and output an agent has used, and which
 //! limit is due. Pure: times come in as monotonic milliseconds.
 
+use convoke_core::liveness::{Activity, Usage};
 use convoke_core::runner_protocol::{LimitKind, Limits};
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// Half of the limit of silence is over.
+    Quiet {
+        /// Milliseconds of silence.
+        silent_ms: u64,
+        /// The limit, milliseconds.
+        limit_ms: u64,
+    },
+    /// The limit of silence is over, but the agent's processes are at work,
+    /// which counts as a sign of life.
+    Active(Activity),
+    /// A limit is reached.
+    Limit(LimitKind),
+}
 
 /// What an agent has used of its limits.
 #[derive(Debug)]
@@ -12,8 +30,11 @@ pub struct Accounting {
     /// Since when it is stopped by command.
     paused: Option<u64>,
     paused_total: u64,
-    /// Active time at which the last byte came.
+    /// Active time of the last sign of life.
     last_byte: u64,
+    /// When half of the limit of silence was reached, if it was since, and what
+    /// the agent's processes had used then.
+    when_quiet: Option<(u64, Usage)>,
     first_event: bool,
     output: u64,
 }
@@ -26,6 +47,7 @@ impl Accounting {
             paused: None,
             paused_total: 0,
             last_byte: 0,
+            when_quiet: None,
             first_event: false,
             output: 0,
         }
@@ -53,11 +75,52 @@ impl Accounting {
         self.paused.is_some()
     }
 
-    /// Bytes came on stdout or stderr.
-    pub fn output(&mut self, now: u64, bytes: u64, stdout: bool) {
+    /// Bytes came on stdout or stderr. Only those that are a sign of life end
+    /// the silence.
+    pub fn output(&mut self, now: u64, bytes: u64, stdout: bool, lives: bool) {
         self.output += bytes;
         self.first_event |= stdout;
+        if lives {
+            self.lives(now);
+        }
+    }
+
+    /// What is due now, one thing at a time. `usage` reads what the agent's
+    /// processes used so far; it is called only in a long silence.
+    pub fn check(&mut self, now: u64, mut usage: impl FnMut() -> Usage) -> Option<Finding> {
+        if let Some((silent_ms, limit_ms)) = self.quiet(now) {
+            self.when_quiet = Some((now, usage()));
+            return Some(Finding::Quiet {
+                silent_ms,
+                limit_ms,
+            });
+        }
+        let limit = self.reached(now)?;
+        if limit == LimitKind::Idle
+            && let Some((then, before)) = self.when_quiet
+        {
+            let activity = Activity::between(before, usage(), now.saturating_sub(then));
+            if activity.is_work() {
+                self.lives(now);
+                return Some(Finding::Active(activity));
+            }
+        }
+        Some(Finding::Limit(limit))
+    }
+
+    /// There was a sign of life.
+    fn lives(&mut self, now: u64) {
         self.last_byte = self.active(now);
+        self.when_quiet = None;
+    }
+
+    /// The silence and its limit, in milliseconds, once in a silence: when half
+    /// of the limit is reached.
+    fn quiet(&self, now: u64) -> Option<(u64, u64)> {
+        let limit = self.limits.idle_ms.filter(|_| self.when_quiet.is_none())?;
+        self.started.filter(|_| !self.is_paused())?;
+        let silent = self.active(now).saturating_sub(self.last_byte);
+        (silent >= limit / 2).then_some((silent, limit))
     }
 
     /// Bytes on stdout and stderr together.
@@ -77,7 +140,7 @@ impl Accounting {
     }
 
     /// The limit that is reached now, if any.
-    pub fn reached(&self, now: u64) -> Option<LimitKind> {
+    fn reached(&self, now: u64) -> Option<LimitKind> {
         self.started?;
         if self
             .limits
@@ -98,7 +161,13 @@ impl Accounting {
             return None;
         }
         let active = self.active(now);
-        let next = self.deadlines().map(|(_, at)| at).min()?;
+        let quiet = self
+            .limits
+            .idle_ms
+            .filter(|_| self.when_quiet.is_none())
+            .map(|limit| self.last_byte + limit / 2);
+        let limits = self.deadlines().map(|(_, at)| at);
+        let next = limits.chain(quiet).min()?;
         Some(now + next.saturating_sub(active))
     }
 
@@ -121,47 +190,4 @@ impl Accounting {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits() -> Limits {
-        Limits {
-            wall_ms: Some(1_000),
-            idle_ms: Some(300),
-            first_event_ms: Some(200),
-            output_bytes: Some(10),
-            elapsed_ms: 100,
-        }
-    }
-
-    #[test]
-    fn each_limit_is_reached_at_its_time() {
-        let mut used = Accounting::new(limits());
-        assert_eq!(used.next_deadline(50), None);
-        used.start(1_000);
-        assert_eq!(used.next_deadline(1_000), Some(1_200));
-        assert_eq!(used.reached(1_200), Some(LimitKind::FirstEvent));
-        used.output(1_150, 4, true);
-        assert_eq!(used.next_deadline(1_200), Some(1_450));
-        assert_eq!(used.reached(1_449), None);
-        assert_eq!(used.reached(1_450), Some(LimitKind::Idle));
-        used.output(1_800, 4, false);
-        assert_eq!(used.reached(1_900), Some(LimitKind::Wall));
-        used.output(1_810, 3, false);
-        assert_eq!(used.reached(1_811), Some(LimitKind::Output));
-    }
-
-    #[test]
-    fn a_pause_counts_for_nothing() {
-        let mut used = Accounting::new(limits());
-        used.start(0);
-        used.output(100, 1, true);
-        used.pause(150);
-        used.pause(170);
-        assert_eq!(used.next_deadline(9_000), None);
-        assert_eq!(used.reached(9_000), None);
-        used.resume(10_000);
-        assert_eq!(used.active(10_000), 150);
-        assert_eq!(used.next_deadline(10_000), Some(10_250));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use convoke_core::liveness::Usage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
@@ -54,6 +55,16 @@ pub fn kill_and_wait(processes: &[ProcessRef], timeout: Duration) -> Vec<Process
     left.into_iter()
         .map(|(_, process)| process.clone())
         .collect()
+}
+
+/// What each of these processes and everything below it used so far.
+pub fn usage_of_trees(roots: &[i32]) -> Vec<Usage> {
+    process::usage_of_trees(roots)
+}
+
+/// The parent of a process; none when it is gone.
+pub fn parent_of(pid: i32) -> Option<i32> {
+    process::stat(pid).map(|stat| stat.ppid)
 }
 
 /// Sends a signal to those of these processes that still run.

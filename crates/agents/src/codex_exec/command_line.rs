@@ -22,6 +22,10 @@ use crate::driver::{Interrupt, Launch};
 /// The reasoning efforts Codex knows.
 pub const REASONING_EFFORTS: [&str; 6] = ["none", "minimal", "low", "medium", "high", "xhigh"];
 
+/// How the lines begin by which Codex says that it tries to reach its provider
+/// again: about one a minute, without end.
+const WAITING: &str = r#"{"type":"error","message":"Reconnecting"#;
+
 /// What a turn is started from.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchRequest<'a> {
@@ -117,6 +121,7 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launch, LaunchError> {
         argv: line.0,
         stdin,
         interrupt: Interrupt::Int,
+        waiting: vec![WAITING.to_owned()],
     })
 }
 

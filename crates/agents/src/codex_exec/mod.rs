@@ -11,6 +11,7 @@
 //! - [`items`]: one item of a turn as the content of an event
 //! - [`denials`]: what the sandbox refused
 //! - [`rollout`]: its own record of a conversation, for what its stream hides
+//! - [`reset_time`]: how long a rate limit lasts, as its message says
 //! - [`failure_codes`]: its error messages as failure codes
 
 pub mod command_line;
@@ -22,6 +23,7 @@ pub mod overrides;
 pub mod probe;
 pub mod prompt;
 pub mod recursion_guard;
+pub mod reset_time;
 pub mod rollout;
 mod stderr;
 pub mod stream;

@@ -42,6 +42,17 @@ pub fn compose(results: &[NeededResult], earlier: Option<&str>, prompt: &str) ->
     text
 }
 
+/// The prompt of an attempt that continues the conversation of a failed one:
+/// the task stands there already.
+#[must_use]
+pub fn go_on(cause: &str) -> String {
+    format!(
+        "You were interrupted ({cause}) before you had finished. Look at what is done \
+         already, then go on with the task above and finish it. Answer as if you had not \
+         been interrupted."
+    )
+}
+
 fn push_result(text: &mut String, result: &NeededResult) {
     text.push_str(&format!("<result job=\"{}\"", result.job));
     if let Some(label) = &result.label {

@@ -18,12 +18,18 @@ use super::{
     denials,
     failure_codes::classify,
     items::{self, Phase},
+    reset_time,
     stderr::Stderr,
 };
 use crate::driver::{Account, AgentExit, Derived, Driver, Stream};
 
 /// Version of the stored form of [`CodexExec`].
 const VERSION: u32 = 1;
+/// Beginning of the message of an `error` event by which Codex says that it
+/// tries to reach its provider again.
+const RECONNECTING: &str = "Reconnecting";
+/// Kinds of items that are tool calls.
+const TOOLS: [&str; 3] = ["command_execution", "mcp_tool_call", "web_search"];
 /// At most so many bytes of an error message are kept.
 const KEPT_ERROR: usize = 2000;
 
@@ -151,7 +157,7 @@ impl CodexExec {
     fn error(&mut self, value: &Value) -> Vec<Derived> {
         let message = unwrapped(value["message"].as_str().unwrap_or_default());
         self.last_error = Some(cut(&message));
-        if message.starts_with("Reconnecting") {
+        if message.starts_with(RECONNECTING) {
             return vec![progress(
                 json!({"kind": "reconnecting", "message": message}),
             )];
@@ -214,6 +220,15 @@ impl CodexExec {
         derived
     }
 
+    /// The agent's own word on how long a rate limit lasts.
+    fn resets_in_ms(&self) -> Option<u64> {
+        let message = match &self.turn {
+            Turn::Failed { message } => message,
+            _ => self.last_error.as_ref()?,
+        };
+        reset_time::in_message(message)
+    }
+
     /// The failure of a turn whose end the stream does not tell.
     fn unfinished(&self, exit: AgentExit) -> Failure {
         let how = match exit {
@@ -247,6 +262,19 @@ impl Driver for CodexExec {
         }
     }
 
+    fn waits_for_provider(&self) -> Option<&str> {
+        let running = matches!(self.turn, Turn::Awaited | Turn::Running);
+        let message = self.last_error.as_deref().filter(|_| running)?;
+        message.starts_with(RECONNECTING).then_some(message)
+    }
+
+    fn open_tool(&self) -> Option<(&str, &str)> {
+        // Ids end in a number that grows, so the shortest and least is oldest.
+        self.open_items()
+            .filter(|(_, kind)| TOOLS.contains(kind))
+            .min_by_key(|(id, _)| (id.len(), *id))
+    }
+
     fn account(&self, exit: AgentExit) -> Account {
         let failure = match &self.turn {
             // Whatever the exit code: the work is done, and ending a process
@@ -263,8 +291,20 @@ impl Driver for CodexExec {
             final_message: self.final_message.clone(),
             usage: self.usage.clone(),
             trouble: self.last_error.clone(),
+            waited_for: self.last_error.as_deref().and_then(provider_fault),
+            resets_in_ms: self.resets_in_ms(),
         }
     }
+}
+
+/// The failure code of trouble that comes from the provider and passes.
+fn provider_fault(message: &str) -> Option<FailureCode> {
+    let code = classify(message);
+    matches!(
+        code,
+        FailureCode::Network | FailureCode::RateLimited | FailureCode::Overloaded
+    )
+    .then_some(code)
 }
 
 fn progress(content: Value) -> Derived {

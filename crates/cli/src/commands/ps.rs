@@ -15,6 +15,7 @@ use crate::{
     exit_code::End,
     job_options,
     output::{
+        job,
         style::{DIM, styled},
         table::Table,
         text, time, tree,
@@ -146,15 +147,15 @@ fn listing(jobs: &[JobView], as_tree: bool, width: Option<u16>, now: Timestamp) 
         jobs.iter().map(|job| (String::new(), job)).collect()
     };
     let mut table = Table::new(&["ID", "STATE", "AGE", "LABEL", "AGENT", "FOLDER", "SUMMARY"]);
-    for (branch, job) in rows {
+    for (branch, shown) in rows {
         table.add([
-            format!("{branch}{}", job.job_id),
-            job.state.as_str().to_owned(),
-            time::age(&job.accepted_at, now),
-            label(job, width),
-            job.agent.clone(),
-            folder(job, width),
-            job.summary.clone(),
+            format!("{branch}{}", shown.job_id),
+            job::state(shown),
+            time::age(&shown.accepted_at, now),
+            label(shown, width),
+            shown.agent.clone(),
+            folder(shown, width),
+            shown.summary.clone(),
         ]);
     }
     table.render(width)

@@ -47,6 +47,14 @@ pub fn details(job: &JobView, now: Timestamp) -> String {
             last.map(|at| format!("{} ago", time::age(at, now))),
         );
     }
+    if let Some(liveness) = &job.liveness {
+        let verdict = words(&liveness.verdict);
+        let since = time::age(&liveness.since, now);
+        facts.add("alive", &format!("{verdict} (since {since})"));
+        for reason in &liveness.reasons {
+            facts.add("", &clean(reason));
+        }
+    }
     facts.add("limits", &limits(job));
     facts.add_if("thread", job.thread.as_deref());
     facts.add_if("parent", job.parent_job_id.as_deref());
@@ -86,9 +94,45 @@ fn times(facts: &mut Facts, job: &JobView, now: Timestamp) {
             &format!("{finished}{}", took.unwrap_or_default()),
         );
     }
-    if job.attempts > 1 {
-        facts.add("attempts", &job.attempts.to_string());
+    if job.attempt_history.len() > 1 || job.attempts > 1 {
+        facts.add(
+            "attempts",
+            &format!("{} of at most {}", job.attempts, job.max_attempts),
+        );
     }
+    for attempt in job.attempt_history.iter().filter(|one| one.code.is_some()) {
+        let Some(ended) = &attempt.ended_at else {
+            continue;
+        };
+        let code = attempt.code.as_deref().unwrap_or_default();
+        let message = attempt.message.as_deref().unwrap_or_default();
+        let number = attempt.attempt;
+        facts.add(
+            "failed",
+            &clean(&format!("attempt {number}, {code} at {ended}: {message}")),
+        );
+    }
+}
+
+/// A word of the API as a person reads it.
+fn words(word: &str) -> String {
+    word.replace('_', " ")
+}
+
+/// The state in short, with what is worth knowing about it: that a running job
+/// is quiet, and why a waiting one waits.
+pub fn state(job: &JobView) -> String {
+    let state = job.state.as_str();
+    let more = match (&job.liveness, &job.queue) {
+        (Some(liveness), _) if liveness.verdict != "working" => Some(words(&liveness.verdict)),
+        (_, Some(queue)) if queue.reason != "cap" => Some(match queue.reason.as_str() {
+            "backOff" => "back-off".to_owned(),
+            "rateLimit" => "rate limit".to_owned(),
+            other => other.to_owned(),
+        }),
+        _ => None,
+    };
+    more.map_or_else(|| state.to_owned(), |more| format!("{state}, {more}"))
 }
 
 /// The line with which a watched job ends: how, why and what to do.

@@ -20,6 +20,7 @@ mod real_codex_coordinator;
 mod real_codex_failures;
 mod real_codex_power;
 mod real_codex_recursion;
+mod real_codex_retries;
 mod real_codex_stops;
 mod real_codex_tools;
 mod secrets;

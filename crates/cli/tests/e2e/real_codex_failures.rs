@@ -22,7 +22,12 @@ fn response_failed(code: &str, message: &str) -> Step {
 fn check_faults(world: &CodexWorld, faults: &[(Step, &str, &str)]) {
     let jobs: Vec<String> = faults
         .iter()
-        .map(|(fault, ..)| world.spawn_worker(&["-s", "read-only"], std::slice::from_ref(fault)))
+        .map(|(fault, ..)| {
+            world.spawn_worker(
+                &["-s", "read-only", "--max-attempts", "1"],
+                std::slice::from_ref(fault),
+            )
+        })
         .collect();
     for (job, (_, code, says)) in jobs.iter().zip(faults) {
         let status = world.failed(job, code);

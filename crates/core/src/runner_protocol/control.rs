@@ -59,6 +59,21 @@ pub enum Control {
         /// Which one.
         limit: LimitKind,
     },
+    /// Half the limit of silence is over.
+    Quiet {
+        /// Milliseconds of silence.
+        silent_ms: u64,
+        /// The limit, milliseconds.
+        limit_ms: u64,
+    },
+    /// The limit of silence was reached while the agent's processes were at
+    /// work, which counts as a sign of life.
+    Active {
+        /// Processor time since half of the limit, milliseconds.
+        cpu_ms: u64,
+        /// Bytes read and written since.
+        io_bytes: u64,
+    },
     /// A rung of the stop ladder.
     Ladder {
         /// Name of the signal sent, such as `SIGTERM`.

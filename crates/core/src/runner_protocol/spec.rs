@@ -55,6 +55,10 @@ pub struct RunnerSpec {
     /// Signal of the first rung of a graceful stop.
     #[serde(default)]
     pub interrupt: FirstRung,
+    /// Beginnings of lines of output that are no sign of life: they do not end
+    /// the silence that `idle_ms` bounds.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// Whether the agent is started only after a `go` command. Limits count from
     /// then on.
     #[serde(default)]

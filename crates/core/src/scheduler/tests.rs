@@ -8,6 +8,7 @@ use crate::{
     failure::{Failure, FailureCode},
     lifecycle::{JobEnd, LifecycleEvent, Outcome},
     limits::Limits,
+    retry::RetryPolicy,
     sandbox::Sandbox,
     spec::{JobSpec, SPEC_VERSION, Work},
 };
@@ -29,6 +30,7 @@ fn job(n: u64, tree: &str, access: Access) -> Job {
         sandbox: Sandbox::WorkspaceWrite,
         access,
         limits: Limits::default(),
+        retry: RetryPolicy::default(),
         needs: Vec::new(),
         after: Vec::new(),
         priority: 0,
@@ -162,6 +164,7 @@ fn a_clock_set_back_does_not_prolong_a_wait() {
         since: back,
         not_before: Some(back.plus(1_000)),
         returned: true,
+        cause: None,
     };
     line(&mut scheduler, [paused]);
     let further = UnixMillis(back.0 - day);
@@ -181,6 +184,7 @@ fn one_that_ran_before_goes_first_and_a_higher_priority_before_it() {
         since: T0,
         not_before: None,
         returned: true,
+        cause: None,
     };
     line(
         &mut scheduler,

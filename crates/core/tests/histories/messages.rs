@@ -5,6 +5,7 @@ use convoke_core::{
     dispatcher::{Input, Verdict},
     failure::{Failure, FailureCode},
     lifecycle::{JobEnd, Outcome, StopReason},
+    time::UnixMillis,
 };
 
 use super::{Check, World};
@@ -184,13 +185,33 @@ pub(super) fn never_started() -> Verdict {
 }
 
 pub(super) fn settled(random: &mut Random) -> Verdict {
-    let outcome = if random.chance(70) {
+    let outcome = if random.chance(60) {
         Outcome::Completed
     } else {
-        Outcome::Failed(Failure::new(FailureCode::AgentFailed, "the agent failed"))
+        Outcome::Failed(failure(random))
     };
     let mut end = JobEnd::without_process(outcome);
+    if random.chance(5) {
+        end.leftovers.push("7 left".to_owned());
+    }
     end.exit_code = Some(i32::from(random.chance(50)));
     end.final_message = Some("done".to_owned());
     Verdict::Settled(end)
+}
+
+fn failure(random: &mut Random) -> Failure {
+    let codes = [
+        FailureCode::AgentFailed,
+        FailureCode::Auth,
+        FailureCode::TimedOut,
+        FailureCode::Network,
+        FailureCode::Overloaded,
+        FailureCode::RateLimited,
+        FailureCode::Lost,
+    ];
+    let failure = Failure::new(codes[random.below(codes.len())], "it failed");
+    let until = random
+        .chance(30)
+        .then(|| UnixMillis(1_700_000_000_000 + u64::from(random.number(600_000))));
+    failure.until(until)
 }

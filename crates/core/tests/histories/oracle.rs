@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use convoke_core::{
     dispatcher::{Action, Decision, Input, Verdict},
-    failure::FailureCode,
+    failure::{Failure, FailureCode},
     lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, Outcome, StopReason},
     sandbox::Access,
     scheduler::Caps,
@@ -20,6 +20,14 @@ use crate::{fairness::Front, world::Ids};
 pub const TREES: usize = 3;
 /// Number of owners in the world.
 pub const OWNERS: usize = 3;
+
+/// Failures after which the same work may succeed.
+const PASSING: [FailureCode; 4] = [
+    FailureCode::Network,
+    FailureCode::RateLimited,
+    FailureCode::Overloaded,
+    FailureCode::Lost,
+];
 
 /// What is fixed about a job.
 #[derive(Clone, Debug)]
@@ -40,6 +48,8 @@ pub struct Facts {
     pub needs: Vec<usize>,
     /// Jobs that must end first.
     pub after: Vec<usize>,
+    /// Attempts it may make.
+    pub attempts: u32,
 }
 
 impl Facts {
@@ -273,6 +283,12 @@ impl Oracle {
                     );
                 }
                 LifecycleEvent::Ended { end } => self.may_end(job, end, input, ids)?,
+                LifecycleEvent::Requeued {
+                    counted: true,
+                    cause,
+                    not_before,
+                    ..
+                } => self.may_repeat(now, job, cause, *not_before, input)?,
                 _ => {}
             }
             self.record(job, event, now)?;
@@ -468,12 +484,56 @@ impl Oracle {
         Ok(())
     }
 
+    /// Whether an end that nobody asked for is one to try again after.
+    fn must_repeat(&self, job: usize, end: &JobEnd) -> bool {
+        let Outcome::Failed(failure) = &end.outcome else {
+            return false;
+        };
+        PASSING.contains(&failure.code)
+            && end.leftovers.is_empty()
+            && self.status[job].counted < self.facts[job].attempts
+    }
+
+    /// Whether a job may be tried again, and when.
+    fn may_repeat(
+        &self,
+        now: UnixMillis,
+        job: usize,
+        cause: &Failure,
+        not_before: Option<UnixMillis>,
+        input: &Input,
+    ) -> Result<(), String> {
+        let Input::AttemptOver { verdict, .. } = input else {
+            return Err(format!("job {job} is tried again by {input:?}"));
+        };
+        let Verdict::Settled(end) = verdict.as_ref() else {
+            return Err(format!("a false start of job {job} counts"));
+        };
+        rule!(
+            self.must_repeat(job, end) && end.outcome == Outcome::Failed(cause.clone()),
+            "job {job} is tried again after {end:?}, {:?}",
+            self.status[job]
+        );
+        let earliest = cause.until.map_or(now.plus(1), |until| until.max(now));
+        rule!(
+            not_before.is_some_and(|at| at >= earliest),
+            "job {job} is tried again at {not_before:?}, before {earliest:?}"
+        );
+        Ok(())
+    }
+
     fn may_end_by(&self, job: usize, end: &JobEnd, verdict: &Verdict) -> Result<(), String> {
         let stop = self.status[job]
             .stop
             .map(|(reason, _)| Outcome::Cancelled { reason });
         let expected = match (verdict, stop) {
-            (Verdict::Settled(settled), None) => settled.clone(),
+            (Verdict::Settled(settled), None) => {
+                rule!(
+                    !self.must_repeat(job, settled),
+                    "job {job} ends although it has attempts left: {settled:?}"
+                );
+                settled.clone()
+            }
             (Verdict::Settled(settled), Some(outcome)) => JobEnd {
                 outcome,
                 ..settled.clone()

@@ -17,6 +17,7 @@ use convoke_core::{
     lifecycle::{LifecycleEvent, LifecycleRecord, Outcome},
     limits::Limits,
     owner::Owner,
+    retry::RetryPolicy,
     sandbox::{Access, Sandbox},
     scheduler::{Blocked, Caps, Need},
     spec::{JobSpec, SPEC_VERSION, Work},
@@ -168,7 +169,7 @@ impl<'a> World<'a> {
         let mut random = Random::new(0);
         let rounds = 20 + 4 * self.folded.len();
         for _ in 0..rounds {
-            self.now = self.now.plus(5_000);
+            self.now = self.now.plus(20_000);
             self.submit(Input::Tick)?;
             self.commit(usize::MAX)?;
             let live: Vec<usize> = self.runners.keys().copied().collect();
@@ -300,6 +301,7 @@ impl<'a> World<'a> {
             owner_cap: random.chance(50).then(|| 1 + random.number(3)),
             needs,
             after,
+            attempts: 1 + random.number(4),
         }
     }
 
@@ -318,6 +320,12 @@ impl<'a> World<'a> {
             sandbox: Sandbox::WorkspaceWrite,
             access: facts.access,
             limits: Limits::default(),
+            retry: RetryPolicy {
+                attempts: facts.attempts,
+                pause_ms: 500,
+                longest_pause_ms: 4_000,
+                ..RetryPolicy::default()
+            },
             needs: named(&facts.needs),
             after: named(&facts.after),
             priority: facts.priority,

@@ -15,6 +15,7 @@ use convoke_core::{
     limits::Limits,
     mask::Masker,
     owner::Owner,
+    retry::RetryPolicy,
     sandbox::{Access, Sandbox},
     spec::{AgentTask, AgentWork, JobSpec, McpServers as SpecServers, Resume, SPEC_VERSION, Work},
 };
@@ -95,6 +96,7 @@ pub fn build(
         sandbox,
         access: power::access_of(request.access.map(Access::from), sandbox),
         limits: limits_of(request, context.config, &ceiling),
+        retry: retry_of(request, context.config)?,
         needs: needs_of(context, request, &id)?,
         after,
         priority: request.priority.unwrap_or(0),
@@ -344,6 +346,22 @@ fn limits_of(request: &JobRequest, config: &Config, ceiling: &Ceiling) -> Limits
             .unwrap_or(config.limits.output_bytes),
     };
     ceiling.narrow(limits)
+}
+
+fn retry_of(request: &JobRequest, config: &Config) -> Result<RetryPolicy, ApiError> {
+    match (&request.argv, request.max_attempts) {
+        (_, Some(0)) => Err(ApiError::invalid(
+            "`maxAttempts` is 0; it must be 1 or more, and 1 repeats nothing",
+        )),
+        (Some(_), Some(2..)) => Err(ApiError::invalid(
+            "`maxAttempts` is for agents: a program run again could do twice what it did by half",
+        )),
+        (Some(_), _) => Ok(RetryPolicy::never()),
+        (None, asked) => Ok(RetryPolicy {
+            attempts: asked.unwrap_or(config.retry.attempts),
+            ..config.retry
+        }),
+    }
 }
 
 /// Needed jobs: labels of the same request first, then ids.

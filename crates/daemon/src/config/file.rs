@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use convoke_core::{limits::Limits, sandbox::Sandbox, scheduler::Caps};
+use convoke_core::{limits::Limits, retry::RetryPolicy, sandbox::Sandbox, scheduler::Caps};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub queue_limit: usize,
     /// Limits of jobs that ask for none.
     pub limits: Limits,
+    /// How failed attempts of jobs that do not say it are repeated.
+    pub retry: RetryPolicy,
     /// The most power any job may have.
     pub max_sandbox: Sandbox,
     /// Names of the requester's variables a job gets.
@@ -120,6 +122,7 @@ struct File {
     env: EnvTable,
     codex: CodexTable,
     hooks: HooksTable,
+    retry: RetryTable,
     runner: RunnerTable,
 }
 
@@ -164,6 +167,15 @@ struct HooksTable {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct RetryTable {
+    attempts: Option<u32>,
+    pause: Option<String>,
+    longest_pause: Option<String>,
+    longest_wait: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RunnerTable {
     grace: Option<String>,
     orphan_ttl: Option<String>,
@@ -175,6 +187,7 @@ impl Default for Config {
             caps: Caps::default(),
             queue_limit: 10_000,
             limits: Limits::default(),
+            retry: RetryPolicy::default(),
             max_sandbox: Sandbox::WorkspaceWrite,
             env_pass: DEFAULT_PASS.iter().map(|name| (*name).to_owned()).collect(),
             env_set: BTreeMap::new(),
@@ -216,6 +229,7 @@ impl Config {
         })?;
         let origin = path.display().to_string();
         self.apply_limits(&file.limits, &origin)?;
+        self.apply_retry(&file.retry, &origin)?;
         if let Some(text) = file.policy.max_sandbox {
             self.max_sandbox = text.parse().map_err(|_| ConfigError::Value {
                 key: "policy.max_sandbox".into(),
@@ -292,6 +306,38 @@ impl Config {
         Ok(())
     }
 
+    fn apply_retry(&mut self, table: &RetryTable, origin: &str) -> Result<(), ConfigError> {
+        if let Some(attempts) = table.attempts {
+            if attempts == 0 {
+                return Err(ConfigError::Value {
+                    key: "retry.attempts".into(),
+                    value: "0".into(),
+                    origin: origin.to_owned(),
+                    expected: "1 or more; 1 repeats nothing",
+                });
+            }
+            self.retry.attempts = attempts;
+            self.note("retry.attempts", origin);
+        }
+        let texts = [
+            ("retry.pause", &table.pause),
+            ("retry.longest_pause", &table.longest_pause),
+            ("retry.longest_wait", &table.longest_wait),
+        ];
+        for (key, text) in texts {
+            let Some(ms) = duration(key, text.as_deref(), origin)? else {
+                continue;
+            };
+            match key {
+                "retry.pause" => self.retry.pause_ms = ms,
+                "retry.longest_pause" => self.retry.longest_pause_ms = ms,
+                _ => self.retry.longest_wait_ms = ms,
+            }
+            self.note(key, origin);
+        }
+        Ok(())
+    }
+
     fn apply_cap(
         &mut self,
         key: &'static str,
@@ -345,7 +391,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 16] = [
+        let values: [(&'static str, Value); 20] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -354,6 +400,10 @@ impl Config {
             ("limits.idle", show_ms(self.limits.idle_ms)),
             ("limits.first_event", show_ms(self.limits.first_event_ms)),
             ("limits.output", json!(self.limits.output_bytes)),
+            ("retry.attempts", json!(self.retry.attempts)),
+            ("retry.pause", show_ms(self.retry.pause_ms)),
+            ("retry.longest_pause", show_ms(self.retry.longest_pause_ms)),
+            ("retry.longest_wait", show_ms(self.retry.longest_wait_ms)),
             ("policy.max_sandbox", json!(self.max_sandbox.as_str())),
             ("env.pass", json!(self.env_pass)),
             // Values may be secret; the names are enough to know.

@@ -7,7 +7,7 @@ use convoke_core::{
     dispatcher::{Input, Verdict},
     failure::{Failure, FailureCode},
     ids::{JobId, RunnerId},
-    job::Job,
+    job::{Job, JobState},
     lifecycle::{JobEnd, Outcome},
     mask::Masker,
     runner_protocol::{ExitRecord, RunnerIdentity, RunnerSpec, paths},
@@ -239,11 +239,17 @@ async fn settle(daemon: &Daemon, job: &Job, attempt: u32, folder: PathBuf) -> Se
         return Settled::Ended(exit);
     }
     let runner = RunnerId::of_attempt(&job.id, attempt);
+    let ran = daemon.dispatcher().job(&job.id).is_some_and(|job| {
+        !matches!(
+            job.state,
+            JobState::Starting { .. } | JobState::Stopping { .. }
+        )
+    });
     let mut pause = FIRST_PAUSE;
     loop {
         let blocking = tokio::task::spawn_blocking({
             let (folder, runner) = (folder.clone(), runner.clone());
-            move || settle_blocking(&folder, &runner)
+            move || settle_blocking(&folder, &runner, ran)
         });
         match blocking.await {
             Ok(Ok(settled)) => return settled,
@@ -260,7 +266,12 @@ async fn settle(daemon: &Daemon, job: &Job, attempt: u32, folder: PathBuf) -> Se
     }
 }
 
-fn settle_blocking(folder: &std::path::Path, runner: &RunnerId) -> Result<Settled, SettleError> {
+/// `ran`: the agent is known to have run.
+fn settle_blocking(
+    folder: &std::path::Path,
+    runner: &RunnerId,
+    ran: bool,
+) -> Result<Settled, SettleError> {
     if let Some(exit) = read_exit(folder) {
         return Ok(Settled::Ended(exit));
     }
@@ -270,6 +281,10 @@ fn settle_blocking(folder: &std::path::Path, runner: &RunnerId) -> Result<Settle
     };
     let identity = folder.join(paths::IDENTITY);
     if !identity.try_exists().map_err(unusable)? {
+        if ran {
+            // Somebody deleted the folder; the runner ends its agent then.
+            return Ok(Settled::Ended(lost::of_deleted_folder(runner)));
+        }
         return Ok(Settled::NeverStarted(Failure::new(
             FailureCode::Lost,
             "the runner ended before it started the agent",
@@ -319,7 +334,9 @@ fn masked(daemon: &Daemon, job: &JobId, verdict: Verdict) -> Verdict {
     let Ok(Some(masker)) = secrets::masker_of(daemon, job) else {
         return verdict;
     };
-    let hide = |failure: Failure| Failure::new(failure.code, masker.mask_text(&failure.message));
+    let hide = |failure: Failure| {
+        Failure::new(failure.code, masker.mask_text(&failure.message)).until(failure.until)
+    };
     match verdict {
         Verdict::NeverStarted { cause } => Verdict::NeverStarted { cause: hide(cause) },
         Verdict::Settled(mut end) => {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error_chain,
-    live::{LiveJob, Output, Process},
+    live::{LiveJob, Process},
     state::{Daemon, StopCommand},
 };
 
@@ -130,7 +130,10 @@ impl Follower {
             restore(&daemon, job, attempt)
         };
         let (offset, projection) = match restored {
-            Some((offset, state)) => (offset, Projection::resume(attempt, state, masker)),
+            Some((offset, state)) => (
+                state.reads_from(offset),
+                Projection::resume(attempt, state, offset, masker),
+            ),
             None => (
                 0,
                 Projection::new(attempt, AnyDriver::for_job(&job.spec), masker),
@@ -350,13 +353,10 @@ impl Follower {
             }
             Err(error) => self.write_later(&error),
         }
-        self.live.set_output(Output {
-            point: Some(JournalPoint {
-                attempt: self.attempt,
-                offset: self.journal.offset(),
-            }),
-            last_at: self.projection.last_output(),
-        });
+        self.live.set_output(self.projection.output(JournalPoint {
+            attempt: self.attempt,
+            offset: self.journal.offset(),
+        }));
         if self.journal.offset() > self.checkpointed {
             self.checkpoint_at
                 .get_or_insert(Instant::now() + CHECKPOINT_EVERY);
@@ -365,10 +365,7 @@ impl Follower {
 
     fn checkpoint(&mut self) {
         self.checkpoint_at = None;
-        let Some(state) = self.projection.checkpoint() else {
-            return;
-        };
-        let Ok(driver) = serde_json::to_value(state) else {
+        let Ok(driver) = serde_json::to_value(self.projection.checkpoint()) else {
             return;
         };
         let (event_file_len, events_seq) = {

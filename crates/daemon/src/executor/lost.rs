@@ -10,10 +10,11 @@ use std::{
 use convoke_core::{
     ids::RunnerId,
     runner_protocol::{
-        ContainmentReport, ExitCause, ExitRecord, PROTOCOL_VERSION, ProcessNote, paths,
+        ContainmentReport, ExitCause, ExitRecord, PROTOCOL_VERSION, RunnerIdentity, paths,
     },
+    time::UnixMillis,
 };
-use convoke_runner::sweep;
+use convoke_runner::sweep::{self, ProcessRef};
 
 use crate::clock;
 
@@ -30,12 +31,34 @@ const GONE_WITHIN: Duration = Duration::from_secs(5);
 pub fn settle(folder: &Path, runner: &RunnerId, _lock: &File) -> io::Result<ExitRecord> {
     let leftovers = sweep::kill_and_wait(&sweep::find_by_mark(runner.as_str()), GONE_WITHIN);
     let journal_len = std::fs::metadata(folder.join(paths::JOURNAL)).map_or(0, |meta| meta.len());
+    let message = "the runner died without a record: it was killed, or the machine went down";
     let record = ExitRecord {
+        active_ms: active_ms(folder),
+        journal_len,
+        ..record(runner, message, &leftovers)
+    };
+    write(folder, &record)?;
+    Ok(record)
+}
+
+/// The record of a runner whose folder was deleted while its agent ran. What is
+/// left of the agent is ended; nothing is written. Blocking.
+#[must_use]
+pub fn of_deleted_folder(runner: &RunnerId) -> ExitRecord {
+    let leftovers = sweep::kill_and_wait(&sweep::find_by_mark(runner.as_str()), GONE_WITHIN);
+    record(
+        runner,
+        "the runner's folder was deleted while it ran",
+        &leftovers,
+    )
+}
+
+fn record(runner: &RunnerId, message: &str, leftovers: &[ProcessRef]) -> ExitRecord {
+    ExitRecord {
         version: PROTOCOL_VERSION,
         runner_id: runner.to_string(),
         cause: ExitCause::Lost {
-            message: "the runner died without a record: it was killed, or the machine went down"
-                .to_owned(),
+            message: message.to_owned(),
         },
         exit_code: None,
         signal: None,
@@ -43,21 +66,29 @@ pub fn settle(folder: &Path, runner: &RunnerId, _lock: &File) -> io::Result<Exit
         wall_ms: clock::now().0,
         mono_ms: 0,
         active_ms: 0,
-        journal_len,
+        journal_len: 0,
         last_command: 0,
         containment: ContainmentReport::none(),
-        leftovers: leftovers
-            .iter()
-            .map(|process| ProcessNote {
-                pid: process.pid,
-                start_time: process.start_time,
-                command: String::new(),
-            })
-            .collect(),
+        leftovers: leftovers.to_vec(),
         output_bytes: 0,
-    };
-    write(folder, &record)?;
-    Ok(record)
+    }
+}
+
+/// How long the attempt ran at least: from the runner's own stamp to its last
+/// output. The dead runner cannot say it, and running time counts over all
+/// attempts.
+fn active_ms(folder: &Path) -> u64 {
+    let began = std::fs::read(folder.join(paths::IDENTITY))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<RunnerIdentity>(&bytes).ok())
+        .map(|runner| UnixMillis(runner.wall_ms));
+    let last = std::fs::metadata(folder.join(paths::JOURNAL))
+        .and_then(|meta| meta.modified())
+        .map(UnixMillis::of);
+    match (began, last) {
+        (Some(began), Ok(last)) => last.since(began),
+        _ => 0,
+    }
 }
 
 fn write(folder: &Path, record: &ExitRecord) -> io::Result<()> {

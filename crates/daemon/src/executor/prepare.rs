@@ -8,7 +8,7 @@ use std::{
 use convoke_agents::{
     codex_exec::{
         command_line::{LaunchError, LaunchRequest, launch},
-        prompt::NeededResult,
+        prompt::{NeededResult, go_on},
     },
     command,
     driver::{Interrupt, Launch},
@@ -142,6 +142,7 @@ fn runner_spec(
             Interrupt::Int => FirstRung::Sigint,
             Interrupt::Term => FirstRung::Sigterm,
         },
+        waiting: launch.waiting,
         // The runner starts while the state before is taken.
         hold: true,
     }
@@ -210,7 +211,14 @@ async fn agent_launch(
         .registrations(&codex, &turn, environment, folder, &daemon.program)
         .await
         .map_err(|error| Failure::new(FailureCode::AgentFailed, error_chain(&error)))?;
-    let results = needed_results(daemon, &job.spec.needs)?;
+    let repeated = continuation(job, work);
+    // An attempt that goes on in its own conversation finds there what was
+    // handed down.
+    let results = match &repeated {
+        Some(_) => Vec::new(),
+        None => needed_results(daemon, &job.spec.needs)?,
+    };
+    let work = repeated.as_ref().unwrap_or(work);
     let resumed = resumed(daemon, job, work)?;
     let schema = write_schema(daemon, job, work)?;
     let request = LaunchRequest {
@@ -237,6 +245,19 @@ async fn agent_launch(
     })
 }
 
+/// The work of an attempt that goes on in the conversation of a failed one;
+/// none for the first, and where the failed one had no conversation.
+fn continuation(job: &Job, work: &AgentWork) -> Option<AgentWork> {
+    let failed = job.past.iter().rev().find(|past| past.counted)?;
+    let is_prompt = matches!(work.task, AgentTask::Prompt { .. });
+    (job.thread.is_some() && is_prompt).then(|| AgentWork {
+        task: AgentTask::Prompt {
+            prompt: go_on(failed.cause.code.as_str()),
+        },
+        ..work.clone()
+    })
+}
+
 /// What a job goes on from.
 #[derive(Default)]
 struct Resumed {
@@ -245,6 +266,10 @@ struct Resumed {
 }
 
 fn resumed(daemon: &Daemon, job: &Job, work: &AgentWork) -> Result<Resumed, Failure> {
+    if matches!(work.task, AgentTask::Review { .. }) {
+        // A review has no conversation; it is done anew.
+        return Ok(Resumed::default());
+    }
     if let Some(thread) = &job.thread {
         return Ok(Resumed {
             thread: Some(thread.clone()),

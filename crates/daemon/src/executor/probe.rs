@@ -66,6 +66,7 @@ async fn trial(daemon: &Daemon, folder: &Path, socket: &Path) -> io::Result<Cont
         orphan_ttl_ms: None,
         journal_cap_bytes: 1024 * 1024,
         interrupt: FirstRung::Sigterm,
+        waiting: Vec::new(),
         hold: false,
     };
     let locked = lock::take(folder)?.ok_or_else(|| io::Error::other("the trial's lock is held"))?;

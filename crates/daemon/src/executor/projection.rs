@@ -9,12 +9,16 @@ use convoke_agents::{
 };
 use convoke_core::{
     event::{EventKind, NewEvent, Source},
+    lifecycle::JournalPoint,
+    liveness::Lasting,
     mask::Masker,
     runner_protocol::{Control, Line, LineAssembler, Record, Rung, Stream},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+use crate::live::Output;
 
 /// Longest line given to a driver, bytes. A longer one cannot be an event of
 /// any agent; it is reported and left to the journal.
@@ -57,6 +61,16 @@ pub struct State {
     /// What the sandbox denied, with the remedy; the first few.
     #[serde(default)]
     denied: Vec<String>,
+    /// In a checkpoint: where to read again from, so that lines in progress come
+    /// whole. What ended between there and the checkpoint counts already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lines_from: Option<u64>,
+    /// Since when the agent waits for its provider.
+    #[serde(default)]
+    provider_wait_since: Option<UnixMillis>,
+    /// The tool call that has lasted longest: its id, and since when.
+    #[serde(default)]
+    open_tool: Option<(String, UnixMillis)>,
 }
 
 /// Denied actions that are kept for the result.
@@ -67,11 +81,22 @@ pub const MOST_DENIED: usize = 20;
 pub struct Projection {
     attempt: u32,
     state: State,
+    /// Records before this offset only complete the lines in progress.
+    counts_from: u64,
     lines: LineAssembler,
     masker: Arc<Masker>,
     /// Offset and number of the events derived at that offset.
     place: (u64, u32),
     last_output: Option<UnixMillis>,
+    last_life: Option<UnixMillis>,
+}
+
+impl State {
+    /// Where to read from to go on from a checkpoint at `offset`.
+    #[must_use]
+    pub fn reads_from(&self, offset: u64) -> u64 {
+        self.lines_from.unwrap_or(offset)
+    }
 }
 
 impl Projection {
@@ -83,27 +108,37 @@ impl Projection {
             containment: String::new(),
             said_last_word: false,
             denied: Vec::new(),
+            lines_from: None,
+            provider_wait_since: None,
+            open_tool: None,
         };
-        Self::resume(attempt, state, masker)
+        Self::resume(attempt, state, 0, masker)
     }
 
-    /// Goes on from a checkpoint, which lies between two records.
+    /// Goes on from a checkpoint at `offset`, which lies between two records.
+    /// Records are to be given from [`State::reads_from`] on.
     #[must_use]
-    pub fn resume(attempt: u32, state: State, masker: Arc<Masker>) -> Self {
+    pub fn resume(attempt: u32, mut state: State, offset: u64, masker: Arc<Masker>) -> Self {
+        state.lines_from = None;
         Self {
             attempt,
             state,
+            counts_from: offset,
             lines: LineAssembler::with_max(MAX_LINE),
             masker,
             place: (u64::MAX, 0),
             last_output: None,
+            last_life: None,
         }
     }
 
-    /// The state to restore later, unless a line is incomplete just now.
+    /// The state to restore later.
     #[must_use]
-    pub fn checkpoint(&self) -> Option<&State> {
-        self.lines.pending_from().is_none().then_some(&self.state)
+    pub fn checkpoint(&self) -> State {
+        State {
+            lines_from: self.lines.pending_from(),
+            ..self.state.clone()
+        }
     }
 
     /// Whether the agent has ended its turn.
@@ -118,10 +153,33 @@ impl Projection {
         &self.state.denied
     }
 
-    /// When the agent last printed something, as far as read.
+    /// What was last read, for those who watch; `point` says how far.
     #[must_use]
-    pub fn last_output(&self) -> Option<UnixMillis> {
-        self.last_output
+    pub fn output(&self, point: JournalPoint) -> Output {
+        let waits = self.state.driver.waits_for_provider();
+        let tool = self.state.driver.open_tool();
+        Output {
+            point: Some(point),
+            last_at: self.last_output,
+            last_life: self.last_life,
+            provider_wait: self
+                .state
+                .provider_wait_since
+                .zip(waits)
+                .map(|(since, what)| Lasting {
+                    since,
+                    what: what.to_owned(),
+                }),
+            open_tool: self
+                .state
+                .open_tool
+                .as_ref()
+                .zip(tool)
+                .map(|((_, since), (_, what))| Lasting {
+                    since: *since,
+                    what: what.to_owned(),
+                }),
+        }
     }
 
     /// What the attempt came to, by what the agent said.
@@ -133,6 +191,10 @@ impl Projection {
     /// Reads one record.
     pub fn on_record(&mut self, record: &Record) -> Vec<Fact> {
         let mut facts = Vec::new();
+        if record.offset < self.counts_from {
+            self.lines.push(record);
+            return facts;
+        }
         let at = UnixMillis(record.header.wall_ms);
         match record.header.stream {
             Stream::Ctl => self.on_control(record, at, &mut facts),
@@ -146,9 +208,27 @@ impl Projection {
                 for line in lines {
                     self.on_line(&line, line.record_offset, &mut facts);
                 }
+                self.note_signs(at);
             }
         }
         facts
+    }
+
+    /// Keeps since when what the driver tells of lasts. Output is a sign of life
+    /// unless the agent only says that it waits.
+    fn note_signs(&mut self, at: UnixMillis) {
+        let driver = &self.state.driver;
+        if driver.waits_for_provider().is_some() {
+            self.state.provider_wait_since.get_or_insert(at);
+        } else {
+            self.state.provider_wait_since = None;
+            self.last_life = Some(at);
+        }
+        let open = driver.open_tool().map(|(id, _)| id);
+        let known = self.state.open_tool.as_ref().map(|(id, _)| id.as_str());
+        if open != known {
+            self.state.open_tool = open.map(|id| (id.to_owned(), at));
+        }
     }
 
     /// Reads what is left when the journal has ended at `end`.
@@ -203,6 +283,20 @@ impl Projection {
                     facts,
                 );
                 facts.push(Fact::Running { pid, containment });
+            }
+            Control::Quiet {
+                silent_ms,
+                limit_ms,
+            } => {
+                let content = json!({"kind": "quiet", "silentMs": silent_ms, "limitMs": limit_ms});
+                let event = NewEvent::new(EventKind::Progress, content);
+                self.event(record.offset, at, event, facts);
+            }
+            Control::Active { cpu_ms, io_bytes } => {
+                self.last_life = Some(at);
+                let content = json!({"kind": "active", "cpuMs": cpu_ms, "ioBytes": io_bytes});
+                let event = NewEvent::new(EventKind::Progress, content);
+                self.event(record.offset, at, event, facts);
             }
             Control::LimitReached { limit } => {
                 let content = json!({"kind": "limit_reached", "limit": limit});

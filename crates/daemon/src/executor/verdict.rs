@@ -7,6 +7,7 @@ use convoke_core::{
     lifecycle::{JobEnd, Outcome},
     limits::Limits,
     runner_protocol::{ExitCause, ExitRecord, LimitKind, StartFailure},
+    time::UnixMillis,
 };
 
 use super::projection::Projection;
@@ -26,7 +27,10 @@ pub fn judge(
 ) -> Verdict {
     let account = projection.account(agent_exit(exit));
     let failure = match &exit.cause {
-        ExitCause::Exited => account.failure.clone(),
+        ExitCause::Exited => account
+            .failure
+            .clone()
+            .map(|failure| with_reset(failure, exit, &account)),
         ExitCause::Stopped { reason, .. } if reason == AFTER_LAST_WORD => {
             projection.account(AgentExit::Code(0)).failure
         }
@@ -34,6 +38,9 @@ pub fn judge(
             FailureCode::Lost,
             format!("the agent was stopped: {reason}"),
         )),
+        ExitCause::Limit {
+            limit: LimitKind::Idle,
+        } if account.waited_for.is_some() => Some(gave_up_waiting(exit, limits, &account)),
         other => Some(with_trouble(failure_of(other, limits, program), &account)),
     };
     let failure = failure.or_else(|| {
@@ -66,6 +73,28 @@ fn with_trouble(mut failure: Failure, account: &Account) -> Failure {
             .push_str(&format!("; the last error it told of: {trouble}"));
     }
     failure
+}
+
+/// A failure with the instant at which its cause passes, if the agent said it.
+fn with_reset(failure: Failure, exit: &ExitRecord, account: &Account) -> Failure {
+    let passes = matches!(failure.code, FailureCode::RateLimited | FailureCode::Quota);
+    let until = account
+        .resets_in_ms
+        .filter(|_| passes)
+        .map(|ms| UnixMillis(exit.wall_ms).plus(ms));
+    failure.until(until)
+}
+
+/// The failure of an agent that waited for its provider until `idle` was over:
+/// not the agent stalled.
+fn gave_up_waiting(exit: &ExitRecord, limits: &Limits, account: &Account) -> Failure {
+    let code = account.waited_for.unwrap_or(FailureCode::Network);
+    let message = format!(
+        "the agent was ended: it had waited for its provider for {}, the limit `idle` of this job",
+        shown_ms(limits.idle_ms)
+    );
+    let failure = with_trouble(Failure::new(code, message), account);
+    with_reset(failure, exit, account)
 }
 
 fn agent_exit(exit: &ExitRecord) -> AgentExit {
@@ -112,12 +141,7 @@ fn failure_of(cause: &ExitCause, limits: &Limits, program: &str) -> Failure {
 }
 
 fn limit_failure(limit: LimitKind, limits: &Limits) -> Failure {
-    let ms = |ms: u64| {
-        format!(
-            "{:#}",
-            jiff::SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
-        )
-    };
+    let ms = shown_ms;
     match limit {
         LimitKind::Wall => Failure::new(
             FailureCode::TimedOut,
@@ -148,6 +172,11 @@ fn limit_failure(limit: LimitKind, limits: &Limits) -> Failure {
             ),
         ),
     }
+}
+
+fn shown_ms(ms: u64) -> String {
+    let duration = jiff::SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    format!("{duration:#}")
 }
 
 /// Checks the last message against the output schema; agents pass the schema to

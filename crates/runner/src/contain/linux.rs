@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use convoke_core::liveness::Usage;
 use convoke_core::runner_protocol::{ContainmentPolicy, ContainmentReport, Rung};
 use rustix::process::{
     Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
@@ -105,6 +106,14 @@ impl Container {
         match &self.hold {
             Hold::Namespace(namespace) => namespace.below(),
             Hold::Tree(tree) => tree.below(),
+        }
+    }
+
+    /// What the tree used so far.
+    pub fn usage(&self) -> Usage {
+        match &self.hold {
+            Hold::Namespace(namespace) => namespace.usage(),
+            Hold::Tree(tree) => tree.usage(),
         }
     }
 

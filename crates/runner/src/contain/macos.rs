@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use convoke_core::liveness::Usage;
 use convoke_core::runner_protocol::{ContainmentPolicy, ContainmentReport, Rung};
 
 use super::tree::Tree;
@@ -60,6 +61,11 @@ impl Container {
     /// Every running process of the tree but the agent.
     pub fn below(&self) -> Vec<ProcessRef> {
         self.tree.below()
+    }
+
+    /// What the tree used so far.
+    pub fn usage(&self) -> Usage {
+        self.tree.usage()
     }
 
     /// The tree's processes when they are worth recording and changed.

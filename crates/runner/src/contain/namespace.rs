@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use convoke_core::liveness::Usage;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, Signal, WaitOptions, getgid, getuid, waitpid};
@@ -176,6 +177,12 @@ impl Namespace {
         let mut found = sweep::find_below(self.init.pid, &self.runner_id);
         found.retain(|process| self.agent.as_ref().is_none_or(|a| a.pid != process.pid));
         found
+    }
+
+    /// What the namespace used so far.
+    pub fn usage(&self) -> Usage {
+        let used = process::usage_of_trees(&[self.init.pid]);
+        used.into_iter().next().unwrap_or_default()
     }
 
     /// Kills everything in the namespace.

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use convoke_core::liveness::Usage;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, wait};
 
 use super::{Agent, AgentExit};
@@ -88,6 +89,13 @@ impl Tree {
         let mut found = sweep::find_below(getpid().as_raw_pid(), &self.runner_id);
         found.retain(|process| self.agent.as_ref().is_none_or(|a| a.pid != process.pid));
         found
+    }
+
+    /// What the runner, which does next to nothing itself, and everything below
+    /// it used so far.
+    pub fn usage(&self) -> Usage {
+        let used = process::usage_of_trees(&[getpid().as_raw_pid()]);
+        used.into_iter().next().unwrap_or_default()
     }
 
     /// Looks at the tree; its processes when they changed since the last look.

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
+use convoke_core::liveness::Usage;
+
 use super::{ProcessRef, Stat};
 
 /// Names of the files whose locks mark a daemon or a runner.
@@ -47,6 +49,32 @@ pub fn list() -> Vec<Stat> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(stat)
         .collect()
+}
+
+/// What a process used so far, its reaped children included: `utime` to
+/// `cstime` of proc(5) `stat`, and `rchar`, `wchar` of `io`.
+pub fn usage(pid: i32) -> Option<Usage> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after = text.iter().rposition(|b| *b == b')')? + 1;
+    let fields = std::str::from_utf8(&text[after..]).ok()?.split_whitespace();
+    // Fields 14 to 17 of the line, in clock ticks.
+    let ticks: u64 = fields
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    // Not readable for a process of another user, which then counts as still.
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let io_bytes = io
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| ["rchar", "wchar"].contains(name))
+        .filter_map(|(_, bytes)| bytes.trim().parse::<u64>().ok())
+        .sum();
+    Some(Usage {
+        cpu_ms: ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1),
+        io_bytes,
+    })
 }
 
 /// The children of a process with one thread; none where the kernel does not

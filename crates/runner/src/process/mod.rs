@@ -19,6 +19,7 @@ pub use platform::{Handle, boot_id};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use convoke_core::liveness::Usage;
 use convoke_core::runner_protocol::{MARK_RUNNER_ID, ProcessNote, RUNNER_ARG};
 
 /// A process that cannot be taken for another one.
@@ -130,6 +131,29 @@ pub fn descendants(root: i32, runner_id: &str) -> Vec<Stat> {
         }
     }
     found
+}
+
+/// What each of these processes and everything below it used so far. The
+/// process table is read once for all.
+pub fn usage_of_trees(roots: &[i32]) -> Vec<Usage> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for stat in platform::list() {
+        children.entry(stat.ppid).or_default().push(stat.pid);
+    }
+    roots
+        .iter()
+        .map(|root| {
+            let mut total = Usage::default();
+            let mut next = vec![*root];
+            while let Some(pid) = next.pop() {
+                next.extend(children.remove(&pid).unwrap_or_default());
+                let used = platform::usage(pid).unwrap_or_default();
+                total.cpu_ms += used.cpu_ms;
+                total.io_bytes += used.io_bytes;
+            }
+            total
+        })
+        .collect()
 }
 
 /// The first child of a process.

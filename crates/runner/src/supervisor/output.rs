@@ -35,7 +35,9 @@ impl Supervisor<'_> {
         match rustix::io::read(fd, &mut self.buffer[..]) {
             Ok(n @ 1..) => {
                 let bytes = u64::try_from(n).unwrap_or(u64::MAX);
-                self.accounting.output(clock::mono_ms(), bytes, is_stdout);
+                let lives = self.is_sign_of_life(n);
+                self.accounting
+                    .output(clock::mono_ms(), bytes, is_stdout, lives);
                 let buffer = std::mem::take(&mut self.buffer);
                 self.record(stream, &buffer[..n]);
                 self.buffer = buffer;
@@ -51,6 +53,21 @@ impl Supervisor<'_> {
                 false
             }
         }
+    }
+
+    /// Whether the first `len` bytes of the buffer hold more than lines by which
+    /// the agent says that it waits. Such lines are short and come alone, so
+    /// that a chunk holds whole ones.
+    fn is_sign_of_life(&self, len: usize) -> bool {
+        let waits = |line: &[u8]| {
+            line.is_empty()
+                || self
+                    .spec
+                    .waiting
+                    .iter()
+                    .any(|beginning| line.starts_with(beginning.as_bytes()))
+        };
+        self.spec.waiting.is_empty() || !self.buffer[..len].split(|b| *b == b'\n').all(waits)
     }
 
     /// Takes what is left in the pipes after everything was killed.

@@ -4,6 +4,7 @@ use convoke_core::runner_protocol::{Control, ExitCause, FirstRung};
 use rustix::process::Signal;
 
 use super::Supervisor;
+use crate::accounting::Finding;
 use crate::clock;
 use crate::ladder::{Ladder, Step};
 use crate::sweep::signal_all;
@@ -36,10 +37,25 @@ impl Supervisor<'_> {
         if self.ladder.is_some() || self.exit.is_some() {
             return;
         }
-        if let Some(limit) = self.accounting.reached(now) {
-            self.cause.get_or_insert(ExitCause::Limit { limit });
-            self.record_control(&Control::LimitReached { limit });
-            return self.begin(false, self.spec.grace_ms.min(LIMIT_GRACE_MS));
+        let container = &self.container;
+        match self.accounting.check(now, || container.usage()) {
+            Some(Finding::Limit(limit)) => {
+                self.cause.get_or_insert(ExitCause::Limit { limit });
+                self.record_control(&Control::LimitReached { limit });
+                return self.begin(false, self.spec.grace_ms.min(LIMIT_GRACE_MS));
+            }
+            Some(Finding::Quiet {
+                silent_ms,
+                limit_ms,
+            }) => self.record_control(&Control::Quiet {
+                silent_ms,
+                limit_ms,
+            }),
+            Some(Finding::Active(activity)) => self.record_control(&Control::Active {
+                cpu_ms: activity.cpu_ms,
+                io_bytes: activity.io_bytes,
+            }),
+            None => {}
         }
         let alone = self.alone_since.zip(self.spec.orphan_ttl_ms);
         if alone.is_some_and(|(since, ttl)| now >= since.saturating_add(ttl)) {
