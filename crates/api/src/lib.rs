@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod error;
 pub mod events;
+pub mod gc;
 pub mod job;
 pub mod openapi;
 pub mod paths;

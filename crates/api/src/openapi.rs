@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{control, daemon, doctor, error, events, job, paths, result, spawn};
+use crate::{control, daemon, doctor, error, events, gc, job, paths, result, spawn};
 
 /// The OpenAPI 3.1 description of version 1.
 #[must_use]
@@ -45,6 +45,7 @@ pub fn document() -> Value {
         "Conversations of the synchronous tool",
     );
     builder.get::<(), daemon::DaemonView>(paths::DAEMON, "The daemon");
+    builder.post::<gc::GcRequest, gc::GcResponse>(paths::GC, "Forget ended jobs");
     builder.post::<daemon::StopRequest, ()>(paths::DAEMON_STOP, "Stop the daemon");
     builder.get::<(), daemon::ConfigView>(paths::CONFIG, "Settings with their origins");
     builder.post::<doctor::DoctorRequest, doctor::DoctorReport>(
@@ -144,7 +145,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 14);
+        assert_eq!(paths.len(), 15);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

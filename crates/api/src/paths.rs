@@ -26,6 +26,8 @@ pub const DAEMON: &str = "/v1/daemon";
 pub const DAEMON_STOP: &str = "/v1/daemon/stop";
 /// `GET`: settings with their origins.
 pub const CONFIG: &str = "/v1/config";
+/// `POST`: forget ended jobs.
+pub const GC: &str = "/v1/gc";
 /// `POST`: check the installation.
 pub const DOCTOR: &str = "/v1/doctor";
 

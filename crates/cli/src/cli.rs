@@ -76,6 +76,8 @@ pub enum Command {
     Cancel(commands::cancel::Cancel),
     /// Stop a job and go on in its conversation with another prompt
     Interrupt(commands::interrupt::Interrupt),
+    /// Forget ended jobs
+    Gc(commands::gc::Gc),
     /// Start, stop or look at the daemon
     Daemon(commands::daemon::Daemon),
     /// Check the installation and say how to repair it
@@ -104,6 +106,7 @@ impl Command {
             Self::Result(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Interrupt(command) => command.run(context),
+            Self::Gc(command) => command.run(context),
             Self::Daemon(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
             Self::Config(command) => command.run(context),

@@ -11,6 +11,7 @@ use convoke_api::{
     daemon::{ConfigView, DaemonView, StopRequest},
     doctor::{DoctorReport, DoctorRequest},
     events::{EventsPage, EventsQuery},
+    gc::{GcRequest, GcResponse},
     job::{JobView, JobsPage, JobsQuery},
     result::{JobResult, ResultQuery},
     spawn::{SpawnRequest, SpawnResponse},
@@ -91,6 +92,11 @@ impl Connection {
     /// Stops a job.
     pub async fn cancel(&self, job: &str, request: &CancelRequest) -> Answer<CancelResponse> {
         self.client.cancel(job, request).await.map_err(refused)
+    }
+
+    /// Forgets ended jobs.
+    pub async fn gc(&self, request: &GcRequest) -> Answer<GcResponse> {
+        self.client.gc(request).await.map_err(refused)
     }
 
     /// Stops a job and goes on with another prompt.

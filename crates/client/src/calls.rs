@@ -12,6 +12,7 @@ use convoke_api::{
     doctor::{DoctorReport, DoctorRequest},
     error::{ApiError, RequestCode},
     events::{EventsPage, EventsQuery},
+    gc::{GcRequest, GcResponse},
     job::{JobView, JobsPage, JobsQuery},
     paths,
     result::{JobResult, ResultQuery, SessionsPage, SessionsQuery},
@@ -58,6 +59,17 @@ impl Client {
     /// [`ClientError`]; code `unknown_job` when there is none.
     pub async fn job(&self, job: &str) -> Answer<JobView> {
         self.ask(get(&of_job(paths::JOB, job)?)).await
+    }
+
+    /// Forgets ended jobs.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn gc(&self, request: &GcRequest) -> Answer<GcResponse> {
+        let mut call = post(paths::GC, request);
+        // Measuring many folders takes its time.
+        call.limit = Duration::from_secs(600);
+        self.ask(call).await
     }
 
     /// A page of a job's events.

@@ -63,6 +63,13 @@ impl RunnerId {
         Self(format!("{job}.{attempt}"))
     }
 
+    /// Reads an id; `None` if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Self(text.to_owned());
+        id.attempt().is_some().then_some(id)
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

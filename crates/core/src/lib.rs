@@ -16,6 +16,7 @@ pub mod limits;
 pub mod liveness;
 pub mod mask;
 pub mod owner;
+pub mod retention;
 pub mod retry;
 pub mod runner_protocol;
 pub mod sandbox;

@@ -121,6 +121,13 @@ async fn write(
             .await
         {
             Ok(committed) => return committed,
+            Err(error @ convoke_store::StoreError::Corrupt { .. }) => {
+                tracing::error!(error = %crate::error_chain(&error), "the database is damaged; the daemon ends and the next one builds it anew");
+                crate::database::mark_damaged(&daemon.home);
+                daemon.shutdown.cancel();
+                // Nothing may go on without this commit.
+                std::future::pending::<()>().await;
+            }
             Err(error) => {
                 tracing::error!(error = %crate::error_chain(&error), "a commit failed; it is tried again");
                 tokio::time::sleep_until(tokio::time::Instant::now() + pause).await;

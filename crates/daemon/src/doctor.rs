@@ -8,8 +8,12 @@ use convoke_api::{
     doctor::{Check, DoctorReport, Verdict},
 };
 
+use convoke_store::folder_bytes;
+
 use crate::{
+    clock,
     config::Config,
+    damage,
     discovery::{Codex, Environment, TurnSettings},
     environment, error_chain, executor,
     state::Daemon,
@@ -36,10 +40,79 @@ pub async fn examine(daemon: &Arc<Daemon>, caller: &Caller) -> DoctorReport {
     let environment = environment::of_job(&config, &Environment::new(), &caller.environment);
     checks.extend(codex(daemon, &config, &environment, folder).await);
     checks.push(state_folder(daemon));
+    checks.push(kept_jobs(daemon).await);
+    checks.push(damage_found(daemon));
     checks.push(daemon_check(daemon));
     checks.push(git());
     checks.push(containment(daemon).await);
     DoctorReport { checks }
+}
+
+/// What is kept, how much room it takes, and for how long.
+async fn kept_jobs(daemon: &Arc<Daemon>) -> Check {
+    const NAME: &str = "state.size";
+    let measured = tokio::task::spawn_blocking({
+        let daemon = Arc::clone(daemon);
+        move || {
+            let root = daemon.home.root();
+            let bytes = |name: &str| folder_bytes(&root.join(name));
+            let database = ["convoke.db", "convoke.db-wal"]
+                .iter()
+                .filter_map(|name| std::fs::metadata(root.join(name)).ok())
+                .map(|meta| meta.len())
+                .sum::<u64>();
+            let counts = daemon.store.counts();
+            (database, bytes("jobs"), bytes("runners"), counts)
+        }
+    });
+    let Ok((database, jobs, runners, counts)) = measured.await else {
+        return broken(
+            NAME,
+            "the room cannot be measured".into(),
+            "look at the daemon's log",
+        );
+    };
+    let counts = match counts {
+        Ok(counts) => counts,
+        Err(error) => return broken(NAME, error_chain(&error), "look at the daemon's log"),
+    };
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let ended = counts.completed + counts.failed + counts.cancelled;
+    let live = counts.queued + counts.running;
+    ok(
+        NAME,
+        format!(
+            "{ended} ended and {live} live jobs; database {}, events and artifacts {}, journals {}; \
+             `convoke gc` and `[retention]` say what is kept",
+            mib(database),
+            mib(jobs),
+            mib(runners)
+        ),
+    )
+}
+
+/// Damage of the last thirty days.
+fn damage_found(daemon: &Daemon) -> Check {
+    const NAME: &str = "state.damage";
+    const RECENT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+    let now = clock::now();
+    let recent: Vec<String> = damage::known(&daemon.home)
+        .into_iter()
+        .filter(|one| now.since(one.at) < RECENT_MS)
+        .map(|one| format!("{}: {}; {}", one.at.to_rfc3339(), one.found, one.done))
+        .collect();
+    if recent.is_empty() {
+        return ok(NAME, "none was found".into());
+    }
+    Check {
+        name: NAME.into(),
+        verdict: Verdict::Warning,
+        message: recent.join("\n"),
+        repair: Some(
+            "check the disk; delete damage.jsonl in the state folder when you have seen this"
+                .into(),
+        ),
+    }
 }
 
 async fn codex(

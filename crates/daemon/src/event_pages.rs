@@ -10,10 +10,10 @@ use convoke_core::{
     event::{EventKind, JobEvent, Source},
     ids::JobId,
 };
-use convoke_store::{EventPage, read_page};
+use convoke_store::{EventFileError, EventPage, read_page};
 use serde_json::Value;
 
-use crate::{api_errors, rebuild, results, state::Daemon, wait};
+use crate::{api_errors, damage, rebuild, results, state::Daemon, wait};
 
 const DEFAULT_EVENTS: u32 = 200;
 const MOST_EVENTS: u32 = 2_000;
@@ -116,25 +116,50 @@ async fn read_now(daemon: &Arc<Daemon>, id: &JobId, request: &Request) -> Result
     let path = daemon.home.job_events(id);
     let (daemon, id, request) = (Arc::clone(daemon), id.clone(), request.clone());
     let read = tokio::task::spawn_blocking(move || {
-        if over && !path.exists() && daemon.live.get(&id).is_none() {
-            replace_missing(&daemon, &id)?;
+        let settled = over && daemon.live.get(&id).is_none();
+        if settled && !path.exists() {
+            replace(&daemon, &id, "are missing")?;
         }
-        let page = read_page(&path, request.cursor, request.max_events, request.max_bytes)
-            .map_err(|error| api_errors::of_events(&error))?;
+        let read = || read_page(&path, request.cursor, request.max_events, request.max_bytes);
+        let page = match read() {
+            Err(EventFileError::Damaged { .. }) if settled => {
+                replace(&daemon, &id, "cannot be read")?;
+                read()
+            }
+            Ok(page) if settled && lacks_end(&page, request.cursor) => {
+                replace(&daemon, &id, "lack the last one")?;
+                read()
+            }
+            other => other,
+        };
+        let page = page.map_err(|error| api_errors::of_events(&error))?;
         show(&daemon, &id, &request, page, over)
     });
     read.await
         .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
 }
 
+/// Whether the last page of a settled job ends with something else than its
+/// end. One without events says nothing, unless it is the first.
+fn lacks_end(page: &EventPage, cursor: u64) -> bool {
+    let last = page.events.last().map(|event| event.kind);
+    page.at_end && last.map_or(cursor == 0, |kind| kind != EventKind::Final)
+}
+
 /// The events of a job that is over can be told again from its journals.
-fn replace_missing(daemon: &Daemon, id: &JobId) -> Result<(), ApiError> {
+fn replace(daemon: &Daemon, id: &JobId, what: &str) -> Result<(), ApiError> {
     let job = daemon
         .store
         .job(id)
         .map_err(|error| api_errors::of_store(&error))?;
     let Some(job) = job else { return Ok(()) };
-    rebuild::replace_missing(daemon, &job)
+    let replaced = rebuild::replace(daemon, &job);
+    let done = match &replaced {
+        Ok(()) => "they were written anew from its records and journals".to_owned(),
+        Err(error) => format!("they cannot be written anew: {}", crate::error_chain(error)),
+    };
+    damage::report(&daemon.home, &format!("events of job {id} {what}"), &done);
+    replaced
         .map_err(|error| ApiError::new(RequestCode::StateUnavailable, crate::error_chain(&error)))
 }
 

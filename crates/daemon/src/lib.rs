@@ -13,12 +13,15 @@ mod clock;
 mod commit;
 mod config;
 mod control;
+mod damage;
+mod database;
 mod discovery;
 mod doctor;
 mod environment;
 mod event_pages;
 mod executor;
 mod finalise;
+mod gc;
 mod hook;
 mod http;
 mod image;
@@ -48,7 +51,7 @@ mod wait;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use convoke_api::error::{ApiError, RequestCode};
-use convoke_store::{StateHome, Store, socket_folder};
+use convoke_store::{StateHome, socket_folder};
 use tokio::sync::mpsc;
 
 use instance::{Instance, InstanceError};
@@ -116,7 +119,7 @@ async fn serve(
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let store =
-        Store::open(&home).map_err(|error| StartError::Refused(api_errors::of_store(&error)))?;
+        database::open(&home).map_err(|error| StartError::Refused(api_errors::of_store(&error)))?;
     let uid = rustix::process::getuid().as_raw();
     let sockets = socket_folder(&home, uid)
         .map_err(|error| StartError::Refused(api_errors::of_home(&error)))?;
@@ -136,6 +139,7 @@ async fn serve(
     let daemon = Arc::new(daemon);
     let committer = tokio::spawn(commit::run(Arc::clone(&daemon), items));
     let found = recovery::restore(&daemon)
+        .await
         .map_err(|error| StartError::Refused(api_errors::of_store(&error)))?;
     let (instance, listener) =
         Instance::listen(&home, lock, socket).map_err(|error| of_instance(&error))?;
@@ -144,6 +148,7 @@ async fn serve(
     recovery::adopt(&daemon, found);
     spares::begin(&daemon);
     let ticker = tokio::spawn(tick(Arc::clone(&daemon)));
+    let collector = tokio::spawn(gc::watch(Arc::clone(&daemon)));
     let watcher = tokio::spawn(liveness::watch(Arc::clone(&daemon)));
     let signals = tokio::spawn(end_on_signal(Arc::clone(&daemon)));
     let served = http::serve(Arc::clone(&daemon), listener);
@@ -158,6 +163,7 @@ async fn serve(
     daemon.shutdown.cancel();
     ticker.abort();
     watcher.abort();
+    collector.abort();
     signals.abort();
     daemon.tasks.close();
     let _ = tokio::time::timeout(TASKS_END_WITHIN, daemon.tasks.wait()).await;

@@ -64,19 +64,16 @@ pub fn ensure(daemon: &Daemon, job: &Job, live: &LiveJob) -> Result<bool, Rebuil
     Ok(true)
 }
 
-/// Writes the events of a job that is over and settled anew if their file has
-/// gone. Blocking.
+/// Writes the events of a job that is over and settled anew; their file has gone
+/// or is damaged. Blocking.
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn replace_missing(daemon: &Daemon, job: &Job) -> Result<(), RebuildError> {
+pub fn replace(daemon: &Daemon, job: &Job) -> Result<(), RebuildError> {
     /// One at a time, so that nobody reads a file that is being written.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let path = daemon.home.job_events(&job.id);
-    if path.exists() {
-        return Ok(());
-    }
     let temporary = path.with_extension("jsonl.new");
     let _ = std::fs::remove_file(&temporary);
     let live = LiveJob::open(&temporary).map_err(RebuildError::Events)?;

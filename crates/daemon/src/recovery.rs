@@ -5,7 +5,9 @@ use std::sync::Arc;
 use convoke_core::{dispatcher::Input, ids::JobId, job::Job};
 use convoke_store::StoreError;
 
-use crate::{error_chain, executor, finalise, live::LiveJob, needs, rebuild, state::Daemon};
+use crate::{
+    damage, error_chain, executor, finalise, live::LiveJob, needs, rebuild, state::Daemon,
+};
 
 /// Jobs found that have a live attempt.
 #[derive(Debug, Default)]
@@ -23,12 +25,13 @@ pub struct Found {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn restore(daemon: &Arc<Daemon>) -> Result<Found, StoreError> {
+pub async fn restore(daemon: &Arc<Daemon>) -> Result<Found, StoreError> {
+    repair_unreadable(daemon).await?;
     let mut found = Found {
         ended: daemon.store.unfinalised()?,
         ..Found::default()
     };
-    for job in daemon.store.live_jobs()? {
+    for job in daemon.store.live_jobs()?.jobs {
         open_events(daemon, &job);
         if let Some(attempt) = job.state.attempt() {
             found.attempts.push((job.id.clone(), attempt));
@@ -46,6 +49,20 @@ pub fn restore(daemon: &Arc<Daemon>) -> Result<Found, StoreError> {
     }
     daemon.last_record.send_replace(daemon.store.last_seq()?);
     Ok(found)
+}
+
+/// Live jobs whose records cannot be read get new ones from their folders.
+async fn repair_unreadable(daemon: &Daemon) -> Result<(), StoreError> {
+    for (job, why) in daemon.store.live_jobs()?.unreadable {
+        let found = format!("the records of job {job} cannot be read: {why}");
+        let done = match daemon.store.repair_job(&daemon.home, &job).await {
+            Ok(true) => "they were built anew from the folders of the job".to_owned(),
+            Ok(false) => "the job is left aside: its `job.json` cannot be read either".to_owned(),
+            Err(error) => format!("the job is left aside: {}", error_chain(&error)),
+        };
+        damage::report(&daemon.home, &found, &done);
+    }
+    Ok(())
 }
 
 /// Takes up the attempts that were found, finalises jobs whose end was the
@@ -100,6 +117,14 @@ fn open_events(daemon: &Arc<Daemon>, job: &Job) {
 /// Deletes folders of jobs that were never accepted: the daemon died between
 /// making the folder and the commit, and nobody was told the id.
 fn forget_unaccepted(daemon: &Daemon) {
+    let known = |job: &JobId| {
+        // Not known for sure counts as known.
+        let standings = daemon.store.job_outcomes(std::slice::from_ref(job));
+        standings.map_or(true, |found| found.iter().any(|(_, found)| found.is_some()))
+    };
+    if let Err(error) = daemon.home.empty_trash(known) {
+        tracing::warn!(error = %error_chain(&error), "folders of forgotten jobs stay");
+    }
     let Ok(folders) = daemon.home.job_folders() else {
         return;
     };

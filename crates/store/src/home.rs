@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! convoke.db  daemon.json  daemon.lock  daemon.log  run/  spare/
-//! jobs/<job>/{env.json,events.jsonl,artifacts/}
+//! jobs/<job>/{job.json,env.json,events.jsonl,artifacts/}
 //! runners/<runner>/{spec.json,runner.lock,runner.json,journal,exit.json}
 //! ```
 
@@ -222,6 +222,11 @@ impl StateHome {
     #[must_use]
     pub fn job_events(&self, job: &JobId) -> PathBuf {
         self.job_folder(job).join("events.jsonl")
+    }
+
+    /// How a job was accepted.
+    pub(crate) fn job_accepted(&self, job: &JobId) -> PathBuf {
+        self.job_folder(job).join("job.json")
     }
 
     /// The artifacts of a job.

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
 use convoke_core::{
     ids::{JobId, RunnerId},
-    spec::Work,
+    owner::Owner,
+    spec::{JobSpec, Work},
+    time::UnixMillis,
 };
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     home::{HomeError, StateHome},
     private_folder::{self, FILE_MODE, FOLDER_MODE},
+    queries::accept::NewJob,
     spare_folders::Kind,
 };
 
@@ -29,6 +32,19 @@ struct StoredEnv<V, W> {
     work: Option<W>,
 }
 
+/// The content of `job.json`: how a job was accepted. Not synced: it is read
+/// only when the database is lost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AcceptedFile {
+    pub(crate) version: u32,
+    pub(crate) at: UnixMillis,
+    pub(crate) spec: JobSpec,
+    pub(crate) owner: Owner,
+}
+
+/// Version of `job.json`.
+const ACCEPTED_VERSION: u32 = 1;
+
 impl StateHome {
     /// Makes the folder of a new job with its environment in it, and its work
     /// if that holds secrets. All survive power loss once this returns.
@@ -42,10 +58,11 @@ impl StateHome {
     /// When the folder exists already, or something cannot be written.
     pub fn create_job_folder(
         &self,
-        job: &JobId,
+        new: &NewJob,
         env: &BTreeMap<String, String>,
         work: Option<&Work>,
     ) -> Result<(), HomeError> {
+        let job = &new.id;
         let folder = self.job_folder(job);
         let lay_ready = self.spares().take(Kind::Job, &folder);
         if !lay_ready {
@@ -69,12 +86,41 @@ impl StateHome {
             file.sync_all()
         };
         write().map_err(HomeError::io("write", &path))?;
+        self.write_accepted(new)?;
         if lay_ready || !self.syncs_names() {
             for folder in [folder, self.jobs_folder()] {
                 private_folder::sync(&folder).map_err(HomeError::io("sync", folder))?;
             }
         }
         Ok(())
+    }
+
+    fn write_accepted(&self, new: &NewJob) -> Result<(), HomeError> {
+        let accepted = AcceptedFile {
+            version: ACCEPTED_VERSION,
+            at: new.at,
+            spec: new.spec.clone(),
+            owner: new.owner.clone(),
+        };
+        let path = self.job_accepted(&new.id);
+        let bytes = serde_json::to_vec(&accepted).expect("texts and numbers are JSON");
+        let write = || {
+            let mut file = fs_err::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(FILE_MODE)
+                .open(&path)?;
+            file.write_all(&bytes)
+        };
+        write().map_err(HomeError::io("write", &path))
+    }
+
+    /// How a job was accepted, if that can be read.
+    pub(crate) fn read_accepted(&self, job: &JobId) -> Option<AcceptedFile> {
+        let bytes = fs_err::read(self.job_accepted(job)).ok()?;
+        let accepted: AcceptedFile = serde_json::from_slice(&bytes).ok()?;
+        (accepted.version <= ACCEPTED_VERSION).then_some(accepted)
     }
 
     /// The environment of a job that has not ended.
@@ -210,7 +256,43 @@ fn remove_all(folder: PathBuf) -> Result<(), HomeError> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use convoke_core::{
+        limits::Limits,
+        retry::RetryPolicy,
+        sandbox::{Access, Sandbox},
+        spec::SPEC_VERSION,
+    };
+
     use super::*;
+
+    fn new(job: &JobId) -> NewJob {
+        let spec = JobSpec {
+            version: SPEC_VERSION,
+            work: Work::Command {
+                argv: vec!["true".to_owned()],
+            },
+            label: None,
+            working_directory: "/".into(),
+            tree: "/".into(),
+            sandbox: Sandbox::ReadOnly,
+            access: Access::Read,
+            limits: Limits::default(),
+            retry: RetryPolicy::never(),
+            needs: Vec::new(),
+            after: Vec::new(),
+            priority: 0,
+            owner_cap: None,
+            parent: None,
+        };
+        NewJob {
+            id: job.clone(),
+            at: UnixMillis(1),
+            spec,
+            owner: Owner::User { uid: 1 },
+            idempotency: None,
+            queue_limit: 1,
+        }
+    }
 
     #[test]
     fn an_environment_lives_as_long_as_its_job() {
@@ -218,7 +300,7 @@ mod tests {
         let home = StateHome::open(root.path()).expect("a home");
         let job = JobId::from_random(7);
         let env = BTreeMap::from([("TOKEN".to_owned(), "gehëim\n".to_owned())]);
-        home.create_job_folder(&job, &env, None)
+        home.create_job_folder(&new(&job), &env, None)
             .expect("a job folder");
         let mode = |path| {
             fs_err::metadata(path)
@@ -229,7 +311,7 @@ mod tests {
         assert_eq!(mode(home.job_folder(&job)) & 0o777, 0o700);
         assert_eq!(mode(home.job_env(&job)) & 0o777, 0o600);
         assert_eq!(home.read_env(&job).expect("an environment"), env);
-        assert!(home.create_job_folder(&job, &env, None).is_err());
+        assert!(home.create_job_folder(&new(&job), &env, None).is_err());
         fs_err::create_dir(home.jobs_folder().join("other")).expect("a folder");
         assert_eq!(home.job_folders().expect("a list"), vec![job.clone()]);
         home.delete_env(&job).expect("a deletion");
@@ -244,7 +326,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let home = StateHome::open(root.path()).expect("a home");
         let job = JobId::from_random(7);
-        home.create_job_folder(&job, &BTreeMap::new(), None)
+        home.create_job_folder(&new(&job), &BTreeMap::new(), None)
             .expect("a job folder");
         let newer = r#"{"version":9,"later":true,"vars":{"A":"b"}}"#;
         fs_err::write(home.job_env(&job), newer).expect("a file");

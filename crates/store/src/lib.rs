@@ -19,10 +19,12 @@ mod job_folder;
 mod private_folder;
 mod queries;
 mod readers;
+mod salvage;
 mod schema;
 mod socket_folder;
 mod spare_folders;
 mod store;
+mod trash;
 mod writer;
 
 pub use error::StoreError;
@@ -37,11 +39,16 @@ pub use home::{HomeError, StateHome};
 pub use queries::{
     accept::{Acceptance, IDEMPOTENCY_MILLIS, IdempotencyKey, NewJob},
     audit::AuditEntry,
+    blocked::Blocking,
     checkpoints::Checkpoint,
     counts::Counts,
+    forget::EndedJob,
+    lifecycle::LiveJobs,
     list::{JobFilter, JobRow, Page, PageRequest},
     lookup::{JobStanding, Resolved},
     sessions::Session,
 };
+pub use salvage::{SalvageError, Salvaged, rebuild_database};
 pub use socket_folder::socket_folder;
 pub use store::Store;
+pub use trash::folder_bytes;

@@ -10,10 +10,27 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::Fault;
 
 /// The steps; the first leads from an empty database to schema 1.
-const STEPS: &[&str] = &[SCHEMA_1];
+const STEPS: &[&str] = &[SCHEMA_1, SCHEMA_2];
 
 /// The newest schema this program knows.
-pub(crate) const KNOWN: u32 = 1;
+pub(crate) const KNOWN: u32 = 2;
+
+const SCHEMA_2: &str = "
+-- Forgotten jobs are not counted any more.
+CREATE TRIGGER jobs_uncounted AFTER DELETE ON jobs BEGIN
+    UPDATE state_counts SET jobs = jobs - 1 WHERE state = old.state;
+END;
+-- For the retention of ended jobs, the one that ended first first.
+CREATE INDEX jobs_by_end ON jobs (finished_at, accepted_seq) WHERE finished_at IS NOT NULL;
+
+-- Ended jobs of which processes are left that could not be ended: what they may
+-- write stays blocked until they are gone or a person releases it.
+CREATE TABLE blocked (
+    job_id    TEXT NOT NULL PRIMARY KEY REFERENCES jobs (id),
+    boot_id   TEXT NOT NULL,                   -- of the machine; empty where start times are absolute
+    processes TEXT NOT NULL                    -- JSON: ProcessNote, a list
+) STRICT, WITHOUT ROWID;
+";
 
 const SCHEMA_1: &str = "
 -- Every decision about every job, in order. The truth about all states; the

@@ -19,7 +19,7 @@ use crate::private_folder::{self, FILE_MODE};
 const READY: usize = 8;
 
 /// Files of a job's folder.
-const JOB_FILES: [&str; 2] = ["env.json", "events.jsonl"];
+const JOB_FILES: [&str; 3] = ["env.json", "events.jsonl", "job.json"];
 
 /// Files of a runner's folder that may be there, empty, before its runner is.
 /// The absence of the others says something.

@@ -21,15 +21,18 @@ use crate::{
     queries::{
         accept::{self, Acceptance, NewJob},
         audit::{self, AuditEntry},
+        blocked::{self, Blocking},
         checkpoints::{self, Checkpoint},
         counts::{self, Counts},
-        lifecycle,
+        forget::{self, EndedJob},
+        lifecycle::{self, LiveJobs},
         list::{self, JobFilter, JobRow, Page, PageRequest},
         lookup::{self, JobStanding, Resolved},
         observations, projection,
         sessions::{self, Session},
     },
     readers::Readers,
+    salvage,
     writer::Writer,
 };
 
@@ -195,13 +198,85 @@ impl Store {
     }
 }
 
-/// Reading jobs.
+/// Forgetting, and what keeps from it.
 impl Store {
-    /// All jobs that have not ended, in the order of their acceptance.
+    /// Jobs for which nothing is left to be done, the one that ended first
+    /// first.
     ///
     /// # Errors
     /// See [`Store`].
-    pub fn live_jobs(&self) -> Result<Vec<Job>, StoreError> {
+    pub fn ended_jobs(&self) -> Result<Vec<EndedJob>, StoreError> {
+        self.inner
+            .readers
+            .run("read ended jobs", forget::ended_jobs)
+    }
+
+    /// Deletes all records of these jobs in one transaction, except of those
+    /// that are not over or block a tree. Returns the jobs that are forgotten.
+    ///
+    /// # Errors
+    /// See [`Store`]; none is forgotten then.
+    pub async fn forget(&self, jobs: Vec<JobId>) -> Result<Vec<JobId>, StoreError> {
+        self.inner
+            .writer
+            .run("forget jobs", move |c| forget::forget(c, &jobs))
+            .await
+    }
+
+    /// Replaces the records of a job that cannot be read by what lies in its
+    /// folders; whether there was enough.
+    ///
+    /// # Errors
+    /// See [`Store`]; the records stay as they are then.
+    pub async fn repair_job(&self, home: &StateHome, job: &JobId) -> Result<bool, StoreError> {
+        let (home, job) = (home.clone(), job.clone());
+        self.inner
+            .writer
+            .run("repair a job", move |c| salvage::repair_job(c, &home, &job))
+            .await
+    }
+
+    /// Notes processes that are left of an ended job.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn block(&self, blocking: Blocking) -> Result<(), StoreError> {
+        self.inner
+            .writer
+            .run("note what is left of a job", move |c| {
+                blocked::save(c, &blocking)
+            })
+            .await
+    }
+
+    /// Says that nothing is left of an ended job; whether there was anything.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn unblock(&self, job: &JobId) -> Result<bool, StoreError> {
+        let job = job.clone();
+        self.inner
+            .writer
+            .run("release a job", move |c| blocked::remove(c, &job))
+            .await
+    }
+
+    /// Everything that is left of ended jobs.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub fn blocking(&self) -> Result<Vec<Blocking>, StoreError> {
+        self.inner.readers.run("read what is left", blocked::all)
+    }
+}
+
+/// Reading jobs.
+impl Store {
+    /// All jobs that have not ended.
+    ///
+    /// # Errors
+    /// See [`Store`]; a job that cannot be read is no error.
+    pub fn live_jobs(&self) -> Result<LiveJobs, StoreError> {
         self.inner
             .readers
             .run("read live jobs", lifecycle::live_jobs)

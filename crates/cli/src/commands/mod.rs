@@ -6,6 +6,7 @@ pub mod config;
 pub mod daemon;
 pub mod doctor;
 pub mod events;
+pub mod gc;
 pub mod generate;
 pub mod interrupt;
 pub mod mcp;

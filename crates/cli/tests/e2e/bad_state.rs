@@ -1,7 +1,7 @@
 //! State homes that cannot be used, and files in them that are damaged.
 
 use std::{
-    io::{Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
 };
@@ -140,14 +140,19 @@ fn a_database_of_a_newer_version() {
     let path = world.state_home().join("convoke.db");
     let user_version = |version: u32| {
         let mut file = fs_err::File::options()
+            .read(true)
             .write(true)
             .open(&path)
             .expect("the database");
+        let mut before = [0; 4];
+        file.seek(SeekFrom::Start(60)).expect("its header");
+        file.read_exact(&mut before).expect("a number");
         file.seek(SeekFrom::Start(60)).expect("its header");
         file.write_all(&version.to_be_bytes()).expect("written");
+        u32::from_be_bytes(before)
     };
     without_log(&world);
-    user_version(1_000);
+    let known = user_version(1_000);
     let before = fs_err::read(&path).expect("the database");
     let error = refused(&world, &["spawn", "--", "true"], "newer_state");
     assert!(error["message"].to_string().contains("1000"), "{error:#}");
@@ -156,7 +161,7 @@ fn a_database_of_a_newer_version() {
         before,
         "it is left alone"
     );
-    user_version(1);
+    user_version(known);
     assert_eq!(world.state(&job), "completed");
 }
 
@@ -169,16 +174,13 @@ fn a_database_that_is_none() {
     let path = world.state_home().join("convoke.db");
     let garbage = b"no database at all ".repeat(1_000);
     fs_err::write(&path, &garbage).expect("written");
-    let error = refused(&world, &["spawn", "--", "true"], "state_unavailable");
-    assert!(
-        error["message"].to_string().contains("convoke.db"),
-        "{error:#}"
-    );
-    assert_eq!(
-        fs_err::read(&path).expect("the file"),
-        garbage,
-        "it is left alone"
-    );
+    let job = world.spawn_command(&[], &["true"]);
+    assert_eq!(world.wait_end(&job), "completed");
+    let kept = fs_err::read_dir(world.state_home().join("damaged"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path().join("convoke.db"))
+        .map(|file| fs_err::read(file).expect("the file"));
+    assert_eq!(kept.collect::<Vec<_>>(), [garbage], "it is kept");
 }
 
 /// A job that printed 20 lines, whose daemon is dead, and which prints 20 more

@@ -218,9 +218,9 @@ async fn accept(
                 results.push(None);
                 waiting.push((index, built.new.id.clone(), built.notices));
                 let home = daemon.home.clone();
-                let id = built.new.id.clone();
+                let new = built.new.clone();
                 let created = tokio::task::spawn_blocking(move || {
-                    home.create_job_folder(&id, &built.environment, built.secret_work.as_ref())
+                    home.create_job_folder(&new, &built.environment, built.secret_work.as_ref())
                 });
                 let created = created
                     .await

@@ -5,11 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use convoke_core::{limits::Limits, retry::RetryPolicy, sandbox::Sandbox, scheduler::Caps};
-use serde::Deserialize;
+use convoke_core::{
+    limits::Limits, retention::Retention, retry::RetryPolicy, sandbox::Sandbox, scheduler::Caps,
+};
 use serde_json::{Value, json};
 
-use super::units::{parse_bytes, parse_duration_ms};
+use super::{
+    tables::{File, LimitsTable, RetentionTable, RetryTable},
+    units::{parse_bytes, parse_duration_ms},
+};
 
 /// Names of the requester's variables a job gets unless configured otherwise;
 /// a trailing or leading `*` stands for anything.
@@ -48,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// How failed attempts of jobs that do not say it are repeated.
     pub retry: RetryPolicy,
+    /// How long ended jobs are kept.
+    pub retention: Retention,
     /// The most power any job may have.
     pub max_sandbox: Sandbox,
     /// Names of the requester's variables a job gets.
@@ -114,73 +120,6 @@ pub enum ConfigError {
     },
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    limits: LimitsTable,
-    policy: PolicyTable,
-    env: EnvTable,
-    codex: CodexTable,
-    hooks: HooksTable,
-    retry: RetryTable,
-    runner: RunnerTable,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LimitsTable {
-    total: Option<u32>,
-    readers: Option<u32>,
-    writers: Option<u32>,
-    queue: Option<usize>,
-    wall: Option<String>,
-    idle: Option<String>,
-    first_event: Option<String>,
-    output: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct PolicyTable {
-    max_sandbox: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct EnvTable {
-    pass: Option<Vec<String>>,
-    set: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct CodexTable {
-    binary: Option<PathBuf>,
-    profile: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct HooksTable {
-    on_end: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RetryTable {
-    attempts: Option<u32>,
-    pause: Option<String>,
-    longest_pause: Option<String>,
-    longest_wait: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RunnerTable {
-    grace: Option<String>,
-    orphan_ttl: Option<String>,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -188,6 +127,12 @@ impl Default for Config {
             queue_limit: 10_000,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            retention: Retention {
+                age_ms: 30 * 24 * 60 * 60 * 1000,
+                jobs: 10_000,
+                bytes: 20 << 30,
+                grace_ms: 10 * 60 * 1000,
+            },
             max_sandbox: Sandbox::WorkspaceWrite,
             env_pass: DEFAULT_PASS.iter().map(|name| (*name).to_owned()).collect(),
             env_set: BTreeMap::new(),
@@ -230,6 +175,7 @@ impl Config {
         let origin = path.display().to_string();
         self.apply_limits(&file.limits, &origin)?;
         self.apply_retry(&file.retry, &origin)?;
+        self.apply_retention(&file.retention, &origin)?;
         if let Some(text) = file.policy.max_sandbox {
             self.max_sandbox = text.parse().map_err(|_| ConfigError::Value {
                 key: "policy.max_sandbox".into(),
@@ -295,13 +241,24 @@ impl Config {
             self.note("limits.first_event", origin);
         }
         if let Some(text) = &table.output {
-            self.limits.output_bytes = parse_bytes(text).ok_or_else(|| ConfigError::Value {
-                key: "limits.output".into(),
-                value: text.clone(),
-                origin: origin.to_owned(),
-                expected: "a size such as 256MiB, or 0 for none",
-            })?;
+            self.limits.output_bytes = size("limits.output", text, origin)?;
             self.note("limits.output", origin);
+        }
+        Ok(())
+    }
+
+    fn apply_retention(&mut self, table: &RetentionTable, origin: &str) -> Result<(), ConfigError> {
+        if let Some(ms) = duration("retention.age", table.age.as_deref(), origin)? {
+            self.retention.age_ms = ms;
+            self.note("retention.age", origin);
+        }
+        if let Some(jobs) = table.jobs {
+            self.retention.jobs = jobs;
+            self.note("retention.jobs", origin);
+        }
+        if let Some(text) = &table.size {
+            self.retention.bytes = size("retention.size", text, origin)?;
+            self.note("retention.size", origin);
         }
         Ok(())
     }
@@ -391,7 +348,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 20] = [
+        let values: [(&'static str, Value); 23] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -400,6 +357,9 @@ impl Config {
             ("limits.idle", show_ms(self.limits.idle_ms)),
             ("limits.first_event", show_ms(self.limits.first_event_ms)),
             ("limits.output", json!(self.limits.output_bytes)),
+            ("retention.age", show_ms(self.retention.age_ms)),
+            ("retention.jobs", json!(self.retention.jobs)),
+            ("retention.size", json!(self.retention.bytes)),
             ("retry.attempts", json!(self.retry.attempts)),
             ("retry.pause", show_ms(self.retry.pause_ms)),
             ("retry.longest_pause", show_ms(self.retry.longest_pause_ms)),
@@ -435,6 +395,15 @@ fn show_ms(ms: u64) -> Value {
     }
     let duration = jiff::SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
     json!(format!("{duration:#}"))
+}
+
+fn size(key: &str, text: &str, origin: &str) -> Result<u64, ConfigError> {
+    parse_bytes(text).ok_or_else(|| ConfigError::Value {
+        key: key.to_owned(),
+        value: text.to_owned(),
+        origin: origin.to_owned(),
+        expected: "a size such as 256MiB, or 0 for none",
+    })
 }
 
 fn duration(key: &str, text: Option<&str>, origin: &str) -> Result<Option<u64>, ConfigError> {

@@ -3,6 +3,7 @@
 
 mod ceiling;
 mod file;
+mod tables;
 mod units;
 
 pub use ceiling::{Ceiling, ceiling_of};

@@ -16,6 +16,7 @@ use convoke_api::{
     doctor::{DoctorReport, DoctorRequest},
     error::ApiError,
     events::{EventsPage, EventsQuery},
+    gc::{GcRequest, GcResponse},
     job::{JobView, JobsPage, JobsQuery},
     result::{JobResult, ResultQuery, SessionView, SessionsPage, SessionsQuery},
     spawn::{SpawnRequest, SpawnResponse},
@@ -24,8 +25,8 @@ use convoke_core::ids::JobId;
 
 use super::{Body, Peer, Query, Refusal};
 use crate::{
-    acceptance, api_errors, control, doctor, event_pages, lists, results, state::Daemon, status,
-    views, wait,
+    acceptance, api_errors, control, doctor, event_pages, gc as collector, lists, results,
+    state::Daemon, status, views, wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -106,6 +107,15 @@ pub async fn wait(
 ) -> Answer<WaitResponse> {
     peer.may_do_all()?;
     Ok(Json(wait::wait_any(&daemon, &request).await?))
+}
+
+pub async fn gc(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Body(request): Body<GcRequest>,
+) -> Answer<GcResponse> {
+    peer.may_do_all()?;
+    Ok(Json(collector::collect(&daemon, &request).await?))
 }
 
 pub async fn cancel(

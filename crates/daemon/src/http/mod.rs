@@ -56,6 +56,7 @@ fn router(daemon: Arc<Daemon>) -> Router {
         .route(paths::DAEMON, get(handlers::daemon))
         .route(paths::DAEMON_STOP, post(handlers::stop))
         .route(paths::CONFIG, get(handlers::config))
+        .route(paths::GC, post(handlers::gc))
         .route(paths::DOCTOR, post(handlers::doctor))
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)

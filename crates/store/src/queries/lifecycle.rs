@@ -12,7 +12,7 @@ use super::{audit, checkpoints, checkpoints::Checkpoint, columns, projection};
 use crate::error::Fault;
 
 /// Adds a record and returns its number.
-pub(super) fn insert(
+pub(crate) fn insert(
     connection: &Connection,
     at: UnixMillis,
     job: &JobId,
@@ -99,18 +99,34 @@ pub(crate) fn job_of(connection: &Connection, id: &JobId) -> Result<Option<Job>,
     if records.is_empty() {
         return Ok(None);
     }
-    replay(&records).map(Some)
+    replay(id, &records).map(Some)
 }
 
-/// All jobs that have not ended, in the order of their acceptance.
-pub(crate) fn live_jobs(connection: &Connection) -> Result<Vec<Job>, Fault> {
+/// Jobs that have not ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LiveJobs {
+    /// In the order of their acceptance.
+    pub jobs: Vec<Job>,
+    /// Those whose records cannot be read, and why.
+    pub unreadable: Vec<(JobId, String)>,
+}
+
+/// All jobs that have not ended. One that cannot be read keeps none from being
+/// found.
+pub(crate) fn live_jobs(connection: &Connection) -> Result<LiveJobs, Fault> {
     let ids = connection
         .prepare_cached("SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY accepted_seq")?
         .query_map([], |row| columns::job_id(row, "id"))?
         .collect::<Result<Vec<_>, _>>()?;
-    ids.iter()
-        .map(|id| replay(&records_of(connection, id)?))
-        .collect()
+    let mut live = LiveJobs::default();
+    for id in ids {
+        match records_of(connection, &id).and_then(|records| replay(&id, &records)) {
+            Ok(job) => live.jobs.push(job),
+            Err(Fault::Sql(error)) => return Err(Fault::Sql(error)),
+            Err(fault) => live.unreadable.push((id, fault.to_string())),
+        }
+    }
+    Ok(live)
 }
 
 /// The records of one job.
@@ -149,11 +165,8 @@ pub(crate) fn last_seq(connection: &Connection) -> Result<u64, Fault> {
     Ok(last.map_or(0, columns::from_sql))
 }
 
-fn replay(records: &[LifecycleRecord]) -> Result<Job, Fault> {
-    Job::replay(records).ok_or_else(|| {
-        let first = records.first().expect("a job that is listed has records");
-        Fault::Contradiction(first.job.clone())
-    })
+fn replay(id: &JobId, records: &[LifecycleRecord]) -> Result<Job, Fault> {
+    Job::replay(records).ok_or_else(|| Fault::Contradiction(id.clone()))
 }
 
 fn select(

@@ -3,9 +3,11 @@
 
 pub(crate) mod accept;
 pub(crate) mod audit;
+pub(crate) mod blocked;
 pub(crate) mod checkpoints;
 pub(crate) mod columns;
 pub(crate) mod counts;
+pub(crate) mod forget;
 pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod lookup;

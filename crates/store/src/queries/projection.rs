@@ -11,7 +11,7 @@ use super::columns;
 use crate::error::Fault;
 
 /// Adds the row of a job just accepted.
-pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
+pub(crate) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT INTO jobs (accepted_seq, id, accepted_at, state, attempts, label, agent,
@@ -35,7 +35,7 @@ pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
 }
 
 /// Brings the row of a job up to date.
-pub(super) fn update(connection: &Connection, job: &Job) -> Result<(), Fault> {
+pub(crate) fn update(connection: &Connection, job: &Job) -> Result<(), Fault> {
     let finished_at = match &job.state {
         JobState::Ended { at, .. } => Some(*at),
         _ => None,

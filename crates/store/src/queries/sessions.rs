@@ -65,6 +65,17 @@ pub(crate) fn of_owner(connection: &Connection, owner: &Owner) -> Result<Vec<Ses
     Ok(sessions)
 }
 
+/// All sessions of a damaged database that can be read.
+pub(crate) fn all_readable(connection: &Connection) -> Vec<Session> {
+    let Ok(mut statement) = connection.prepare("SELECT * FROM sessions") else {
+        return Vec::new();
+    };
+    match statement.query_map([], session) {
+        Ok(rows) => rows.map_while(Result::ok).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
 /// Forgets a session; whether there was one.
 pub(crate) fn delete(connection: &Connection, owner: &Owner, id: &str) -> Result<bool, Fault> {
     let deleted = connection

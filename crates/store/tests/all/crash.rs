@@ -112,7 +112,7 @@ fn what_was_acknowledged_survives_sigkill() {
 
 fn check_counts(store: &Store) {
     let counts = store.counts().expect("counts");
-    let live = store.live_jobs().expect("jobs");
+    let live = store.live_jobs().expect("jobs").jobs;
     assert_eq!(counts.queued, live.len());
     assert_eq!(counts.running, 0);
     assert_eq!(counts.completed, store.unfinalised().expect("jobs").len());

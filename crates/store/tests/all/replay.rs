@@ -79,6 +79,6 @@ proptest! {
         let live: Vec<Job> = expected.iter().filter(|job| !job.is_over()).cloned().collect();
         prop_assert_eq!(counts.queued, queued);
         prop_assert_eq!(counts.running, live.len() - queued);
-        prop_assert_eq!(store.live_jobs().expect("jobs"), live);
+        prop_assert_eq!(store.live_jobs().expect("jobs").jobs, live);
     }
 }
