@@ -40,7 +40,7 @@ const NOTHING: &[&str] = &[
 #[must_use]
 pub fn modified_files(final_message: &str) -> Option<Vec<String>> {
     if let Some(files) = from_json(final_message) {
-        return Some(files);
+        return Some(once(files));
     }
     let lines: Vec<&str> = final_message
         .lines()
@@ -51,14 +51,19 @@ pub fn modified_files(final_message: &str) -> Option<Vec<String>> {
         .enumerate()
         .rev()
         .find_map(|(at, line)| Some((at, Title::read(line)?)))?;
-    let mut files = if title.rest.is_empty() {
+    let files = if title.rest.is_empty() {
         below(&lines[at + 1..], &title)
     } else {
         same_line(title.rest)
     };
+    Some(once(files))
+}
+
+/// The files without repeats and without names that are empty.
+fn once(mut files: Vec<String>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    Some(files)
+    files.retain(|file| !file.is_empty() && seen.insert(file.clone()));
+    files
 }
 
 /// The list of a message that is itself JSON, as an output schema makes it.
@@ -194,7 +199,7 @@ fn path_of(entry: &str, is_listed: bool) -> Option<String> {
     if is_nothing(entry) {
         return None;
     }
-    let entry = entry.trim_start_matches("**");
+    let entry = entry.trim_start_matches("**").trim();
     if let Some(path) = between(entry, '`', '`').or_else(|| between(entry, '"', '"')) {
         return Some(path);
     }

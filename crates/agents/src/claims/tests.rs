@@ -171,5 +171,14 @@ fn the_last_list_counts_and_json_is_read() {
             Some(&["a.rs", "b.rs"]),
         ),
         ("{\"modified_files\":[\"a.rs\"]}\n", Some(&["a.rs"])),
+        (
+            "{\"modifiedFiles\":[\"a.rs\",\"\",\"a.rs\"]}",
+            Some(&["a.rs"]),
+        ),
     ]);
+}
+
+#[test]
+fn marks_apart_from_the_path_they_mark() {
+    check(&[("modifiedFiles:\n- ** é", Some(&["é"]))]);
 }
