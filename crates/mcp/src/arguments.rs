@@ -148,7 +148,8 @@ fn whole(value: &mut Value, path: &str) -> Result<(), ApiError> {
     let number = value.as_f64().unwrap_or(-1.0);
     // Above 2^53 a float no longer names one whole number.
     if number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number) {
-        let text = format!("{number:.0}");
+        // `-0` is 0 too, but its text is no whole number.
+        let text = format!("{:.0}", number.abs());
         *value = Value::from(text.parse::<u64>().expect("whole and in range"));
         return Ok(());
     }
@@ -221,6 +222,9 @@ mod tests {
         let checked = check(&schema(), given.as_object().cloned()).expect("fits");
         assert_eq!(checked["n"], json!(200));
         assert!(checked["n"].is_u64());
+        let zero = json!({"a": "x", "n": -0.0});
+        let checked_zero = check(&schema(), zero.as_object().cloned()).expect("fits");
+        assert_eq!(checked_zero["n"], json!(0));
         assert!(!checked.contains_key("t"));
         assert_eq!(checked["unknown"], json!(1));
     }
