@@ -5,6 +5,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 /// What stands where a secret stood.
 pub const MASK: &str = "[masked]";
 
+/// A secret may be printed as JSON, within a text that is printed as JSON, and
+/// so on; so often the escapes of it are followed.
+const JSON_WITHIN_JSON: usize = 3;
+
 /// Values shorter than this are not masked: they would hit ordinary words.
 const MIN_SECRET_LEN: usize = 8;
 
@@ -45,9 +49,7 @@ impl Masker {
                 .flat_map(|secret| secret.lines())
                 .filter(|line| line.len() >= MIN_SECRET_LEN);
             for secret in whole.iter().copied().chain(lines) {
-                secrets.push(secret.as_bytes().to_vec());
-                let quoted = serde_json::Value::from(secret).to_string();
-                secrets.push(quoted.as_bytes()[1..quoted.len() - 1].to_vec());
+                secrets.extend(forms(secret));
             }
         }
         secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -71,6 +73,30 @@ impl Masker {
             }
         }
         masked
+    }
+
+    /// The same for a line whose end is missing: the beginning of a secret at
+    /// its end is hidden too, unless it is as short as what is no secret.
+    #[must_use]
+    pub fn mask_open<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        let masked = self.mask(line);
+        let begun = self
+            .secrets
+            .iter()
+            .filter_map(|secret| {
+                let lens = (MIN_SECRET_LEN..secret.len()).rev();
+                lens.into_iter()
+                    .find(|len| masked.ends_with(&secret[..*len]))
+            })
+            .max();
+        match begun {
+            Some(len) => {
+                let mut hidden = masked[..masked.len() - len].to_vec();
+                hidden.extend_from_slice(MASK.as_bytes());
+                Cow::Owned(hidden)
+            }
+            None => masked,
+        }
     }
 
     /// Length of the longest secret, bytes.
@@ -99,6 +125,17 @@ impl Masker {
     pub fn mask_text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.mask(text.as_bytes())).into_owned()
     }
+}
+
+/// A secret as it is and as it stands within texts of JSON.
+fn forms(secret: &str) -> impl Iterator<Item = Vec<u8>> {
+    let escaped = |text: &String| {
+        let quoted = serde_json::Value::from(text.as_str()).to_string();
+        Some(quoted[1..quoted.len() - 1].to_owned())
+    };
+    std::iter::successors(Some(secret.to_owned()), escaped)
+        .take(1 + JSON_WITHIN_JSON)
+        .map(String::into_bytes)
 }
 
 fn secrets_in<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
@@ -184,6 +221,16 @@ mod tests {
     }
 
     #[test]
+    fn secrets_go_from_json_within_json() {
+        let masker = masker(&[("MY_API_KEY", "abc\"def\\ghi")]);
+        let mut text = "abc\"def\\ghi".to_owned();
+        for _ in 0..JSON_WITHIN_JSON {
+            text = serde_json::json!({ "text": text }).to_string();
+            assert!(!masker.mask_text(&text).contains("def"), "{text}");
+        }
+    }
+
+    #[test]
     fn proxy_passwords_go_and_short_values_stay() {
         let masker = masker(&[
             ("HTTPS_PROXY", "http://me:hunter2hunter2@proxy:1"),
@@ -199,6 +246,19 @@ mod tests {
     fn lines_of_a_long_secret_go_one_by_one() {
         let masker = masker(&[("A_KEY", "-----BEGIN-----\nabcdefghij\nshort")]);
         assert_eq!(masker.mask_text("x abcdefghij short"), "x [masked] short");
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_is_hidden_at_the_end_of_a_cut_line() {
+        let masker = masker(&[("A_TOKEN", "0123456789abcdef")]);
+        let shown = |line: &str| {
+            let masked = masker.mask_open(line.as_bytes()).into_owned();
+            String::from_utf8(masked).unwrap()
+        };
+        assert_eq!(shown("x 0123456789abcde"), "x [masked]");
+        assert_eq!(shown("0123456789abcdef"), "[masked]");
+        assert_eq!(shown("x 0123456"), "x 0123456");
+        assert_eq!(shown("0123456789 x"), "0123456789 x");
     }
 
     #[test]

@@ -323,7 +323,13 @@ impl Projection {
             Stream::Err => AgentStream::Stderr,
             _ => AgentStream::Stdout,
         };
-        let masked = self.masker.mask(&line.bytes).into_owned();
+        let masked = if line.terminated {
+            self.masker.mask(&line.bytes)
+        } else {
+            // The agent may have been ended in the middle of a secret.
+            self.masker.mask_open(&line.bytes)
+        };
+        let masked = masked.into_owned();
         for derived in self.state.driver.on_line(stream, &masked) {
             match derived {
                 Derived::Event(event) => self.event(offset, at, event, facts),

@@ -61,7 +61,13 @@ pub fn read(folder: &Path, offset: u64, masker: &Masker) -> Result<Tails, Journa
     let mut lines = LineAssembler::with_max(MAX_LINE);
     let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
     let mut keep = |line: Line| {
-        let text = String::from_utf8_lossy(&masker.mask(&line.bytes)).into_owned();
+        let masked = if line.terminated && !line.truncated {
+            masker.mask(&line.bytes)
+        } else {
+            // It may end in the middle of a secret.
+            masker.mask_open(&line.bytes)
+        };
+        let text = String::from_utf8_lossy(&masked).into_owned();
         if line.stream == Stream::Err {
             stderr.push(text)
         } else {
