@@ -182,7 +182,9 @@ impl JournalReader {
 
     /// Where to read the next bytes in the file.
     pub fn read_from(&self) -> u64 {
-        self.offset + (self.buffer.len() - self.taken) as u64
+        // A damaged `journal.gap` may put the reader at any number.
+        self.offset
+            .saturating_add((self.buffer.len() - self.taken) as u64)
     }
 
     /// Tells which part of the journal was given up; true when the reader stood
@@ -234,9 +236,10 @@ impl JournalReader {
         if bytes[size - 1] != b'\n' {
             return Err(error);
         }
+        let end = self.offset.checked_add(size as u64).ok_or(error)?;
         let record = Record {
             offset: self.offset,
-            end: self.offset + size as u64,
+            end,
             header,
             data: bytes[start..size - 1].to_vec(),
         };

@@ -107,6 +107,19 @@ fn zeros_are_an_error_and_a_gap_is_jumped() {
 }
 
 #[test]
+fn a_damaged_gap_is_an_error_and_no_panic() {
+    let mut reader = JournalReader::new(0);
+    assert!(reader.set_gap(Some(JournalGap {
+        version: 1,
+        from: 0,
+        to: u64::MAX
+    })));
+    reader.feed(&record(Stream::Out, b"a\n"));
+    assert_eq!(reader.read_from(), u64::MAX);
+    assert_eq!(reader.next_record(), Err(JournalError { offset: u64::MAX }));
+}
+
+#[test]
 fn long_lines_are_cut_and_flagged() {
     let bytes = [record(Stream::Out, b"12345678\nab\n")].concat();
     let mut reader = JournalReader::new(0);

@@ -63,7 +63,8 @@ impl EventFile {
         if !self.tail.sources.is_new(src) {
             return Ok(false);
         }
-        let seq = self.last_seq() + 1;
+        // Whatever a damaged last line says, the job's executor goes on.
+        let seq = self.last_seq().saturating_add(1);
         let other = self.tail.sources.other_than(src);
         let line = Line::new(seq, src, other, at, &event);
         serde_json::to_writer(&mut self.buffer, &line).expect("an event is JSON");

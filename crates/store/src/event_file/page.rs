@@ -96,6 +96,10 @@ fn starts_line(file: &fs_err::File, cursor: u64) -> io::Result<bool> {
     let Some(before) = cursor.checked_sub(1) else {
         return Ok(true);
     };
+    // The system refuses to read at offsets that no file can have.
+    if cursor > file.metadata()?.len() {
+        return Ok(false);
+    }
     let mut byte = [0];
     let read = file.read_at(&mut byte, before)?;
     Ok(read == 1 && byte == *b"\n")

@@ -185,6 +185,13 @@ fn only_starts_of_lines_are_cursors() {
         .collect();
     assert_eq!(good.len(), 3);
     assert_eq!((good[0], good[2]), (0, len));
+    for beyond in [1 << 63, u64::MAX] {
+        let refused = read_page(&test.path, beyond, 1, 1);
+        assert!(
+            matches!(refused, Err(EventFileError::BadCursor { .. })),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]
@@ -195,6 +202,15 @@ fn fields_of_newer_versions_are_tolerated() {
     assert_eq!(texts(&test.path, 0, 9, 999).0, "1a ");
     let (file, tail) = EventFile::open(&test.path).expect("a file");
     assert_eq!((file.last_seq(), tail.sources.lifecycle), (1, Some(5)));
+}
+
+#[test]
+fn a_damaged_number_does_not_end_the_file() {
+    let test = test_file();
+    let line = format!(r#"{{"seq":{},"src":{{"lifecycle":5}}}}"#, u64::MAX);
+    fs_err::write(&test.path, format!("{line}\n")).expect("a file");
+    let (mut file, _) = EventFile::open(&test.path).expect("a file");
+    assert!(append(&mut file, Source::Lifecycle(6), "a"));
 }
 
 #[test]
