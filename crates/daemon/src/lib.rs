@@ -25,6 +25,8 @@ mod gc;
 mod hook;
 mod http;
 mod image;
+#[doc(hidden)]
+pub mod inputs;
 mod instance;
 mod lifecycle_events;
 mod lists;

@@ -8,3 +8,4 @@ mod units;
 
 pub use ceiling::{Ceiling, ceiling_of};
 pub use file::{Config, ConfigError, Setting, load};
+pub use units::{parse_bytes, parse_duration_ms};
