@@ -1,4 +1,5 @@
-//! Project tasks: `cargo xtask test`, `tools`, `schemas`, `demo`, `bench`.
+//! Project tasks: `cargo xtask test`, `tools`, `schemas`, `demo`, `bench`,
+//! `fuzz`.
 //!
 //! One file per command; what several of them need is in `command` (running
 //! programs), `folders` and `tools` (programs installed below `.tools`).
@@ -10,6 +11,7 @@ mod demo;
 mod deps;
 mod error;
 mod folders;
+mod fuzz;
 mod schemas;
 mod steps;
 mod test;
@@ -39,6 +41,8 @@ enum Command {
     Schemas(schemas::Schemas),
     /// Measure start, spawn, wake-up, overhead, memory, events and restart
     Bench(bench::Bench),
+    /// Run the fuzz targets for long, with new inputs each time
+    Fuzz(fuzz::Fuzz),
     /// Let a Codex coordinator start, wait for and cancel Codex workers in a scratch repository
     Demo(demo::Demo),
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tools(command) => command.run(),
         Command::Schemas(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Fuzz(command) => command.run(),
         Command::Demo(command) => command.run(),
     };
     match done {
