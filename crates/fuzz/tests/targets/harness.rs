@@ -19,6 +19,9 @@ const FIXED_SEED: u64 = 20_260_131;
 /// Inputs that shrinking may try.
 const SHRINK_TRIES: u32 = 2_000;
 
+/// How long it may take: an input that fails by silence takes its time.
+const SHRINK_MS: u32 = 30_000;
+
 /// Gives `cases` inputs of `strategy` to `check`, which panics at a fault; more
 /// batches of as many while there is time.
 pub fn run<S: Strategy>(target: &str, cases: u32, strategy: &S, check: impl Fn(S::Value)) {
@@ -46,6 +49,7 @@ fn batch<S: Strategy>(
         cases,
         failure_persistence: None,
         max_shrink_iters: SHRINK_TRIES,
+        max_shrink_time: SHRINK_MS,
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes(target, seed));

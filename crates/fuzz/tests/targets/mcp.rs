@@ -124,9 +124,13 @@ fn requests(lines: &[u8]) -> Vec<Value> {
     if text.contains("cancelled") {
         return Vec::new();
     }
-    let messages = lines
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let bare = |text: &str| text.split_whitespace().collect::<String>();
+    let messages = lines.split(|byte| *byte == b'\n').filter_map(|line| {
+        let message: Value = serde_json::from_slice(line).ok()?;
+        // A key given twice is gone in the value, and refused by the server.
+        let is_whole = bare(&String::from_utf8_lossy(line)) == bare(&message.to_string());
+        is_whole.then_some(message)
+    });
     messages
         .filter(|message| {
             let is_call = ["tools/call", "tools/list", "ping"]

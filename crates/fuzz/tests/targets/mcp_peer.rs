@@ -18,7 +18,7 @@ use tokio::{
 use crate::mcp_daemon::Daemon;
 
 /// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server's surroundings.
 pub struct World {
