@@ -87,3 +87,34 @@ pub fn read(folder: &Path, offset: u64, masker: &Masker) -> Result<Tails, Journa
         stderr: stderr.text(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use convoke_core::runner_protocol::{RecordHeader, paths};
+
+    use super::*;
+
+    #[test]
+    fn a_line_in_progress_shows_no_beginning_of_a_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = b"0123456789abcdef\nx 0123456789abc";
+        let mut journal = Vec::new();
+        let header = RecordHeader {
+            wall_ms: 1,
+            mono_ms: 1,
+            stream: Stream::Out,
+            len: data.len(),
+            partial: true,
+        };
+        header.encode(&mut journal);
+        journal.extend_from_slice(data);
+        journal.push(b'\n');
+        fs_err::write(folder.path().join(paths::JOURNAL), journal).expect("written");
+        let secret = ("A_TOKEN".to_owned(), "0123456789abcdef".to_owned());
+        let masker = Masker::of_environment(&BTreeMap::from([secret]));
+        let tails = read(folder.path(), 0, &masker).expect("read");
+        assert_eq!(tails.stdout, "[masked]\nx [masked]\n");
+    }
+}
