@@ -23,7 +23,7 @@ use super::{
     verdict::AFTER_LAST_WORD,
 };
 use crate::{
-    error_chain,
+    clock, error_chain,
     live::{LiveJob, Process},
     state::{Daemon, StopCommand},
 };
@@ -140,7 +140,7 @@ impl Follower {
             ),
         };
         let stops = daemon.stop_channel(&job.id).subscribe();
-        let drain_until = projection.said_last_word().then(|| Instant::now() + DRAIN);
+        let drain_until = drain_until(&projection);
         Ok(Self {
             job: job.id.clone(),
             attempt,
@@ -310,7 +310,7 @@ impl Follower {
                     thread,
                 }),
                 Fact::LastWord => {
-                    self.drain_until.get_or_insert(Instant::now() + DRAIN);
+                    self.drain_until = self.drain_until.or(drain_until(&self.projection));
                     self.daemon.submit(Input::LastWord { job, attempt });
                 }
             }
@@ -479,4 +479,15 @@ fn restore(daemon: &Daemon, job: &Job, attempt: u32) -> Option<(u64, State)> {
             None
         }
     }
+}
+
+/// Until when an agent that has ended its turn may take to exit. It counts from
+/// its last word: daemons that die young must not let it stay for ever.
+fn drain_until(projection: &Projection) -> Option<Instant> {
+    if !projection.said_last_word() {
+        return None;
+    }
+    let since = projection.last_word_at().unwrap_or_else(clock::now);
+    let over = Duration::from_millis(clock::now().since(since));
+    Some(Instant::now() + DRAIN.saturating_sub(over))
 }

@@ -58,6 +58,9 @@ pub struct State {
     driver: AnyDriver,
     containment: String,
     said_last_word: bool,
+    /// When, as its runner stamped it.
+    #[serde(default)]
+    last_word_at: Option<UnixMillis>,
     /// What the sandbox denied, with the remedy; the first few.
     #[serde(default)]
     denied: Vec<String>,
@@ -107,6 +110,7 @@ impl Projection {
             driver,
             containment: String::new(),
             said_last_word: false,
+            last_word_at: None,
             denied: Vec::new(),
             lines_from: None,
             provider_wait_since: None,
@@ -145,6 +149,12 @@ impl Projection {
     #[must_use]
     pub fn said_last_word(&self) -> bool {
         self.state.said_last_word
+    }
+
+    /// When the agent ended its turn, if that is known.
+    #[must_use]
+    pub fn last_word_at(&self) -> Option<UnixMillis> {
+        self.state.last_word_at
     }
 
     /// What the sandbox denied, with the remedy.
@@ -336,6 +346,7 @@ impl Projection {
                 Derived::Thread(thread) => facts.push(Fact::Thread(thread)),
                 Derived::LastWord => {
                     self.state.said_last_word = true;
+                    self.state.last_word_at.get_or_insert(at);
                     facts.push(Fact::LastWord);
                 }
             }

@@ -17,6 +17,9 @@ pub const AFTER_LAST_WORD: &str = "after_last_word";
 
 /// Judges an attempt whose processes are gone and whose output is read. A stop
 /// on request is judged by the dispatcher, which knows of the request.
+///
+/// An agent that has said its last word has done its work, whatever ended it
+/// then.
 #[must_use]
 pub fn judge(
     exit: &ExitRecord,
@@ -32,6 +35,15 @@ pub fn judge(
             .clone()
             .map(|failure| with_reset(failure, exit, &account)),
         ExitCause::Stopped { reason, .. } if reason == AFTER_LAST_WORD => {
+            projection.account(AgentExit::Code(0)).failure
+        }
+        ExitCause::Limit { .. }
+        | ExitCause::Orphaned
+        | ExitCause::DiskFull
+        | ExitCause::FolderGone
+        | ExitCause::Lost { .. }
+            if projection.said_last_word() =>
+        {
             projection.account(AgentExit::Code(0)).failure
         }
         ExitCause::Stopped { reason, .. } => Some(Failure::new(

@@ -86,6 +86,9 @@ impl Supervisor<'_> {
                     message: shorten(message),
                 }
             }
+            Some(ExitCause::Lost { message }) => ExitCause::Lost {
+                message: shorten(message),
+            },
             Some(cause) => cause,
             None => ExitCause::Exited,
         };

@@ -342,9 +342,10 @@ impl<'a> Supervisor<'a> {
                 self.hooks.reach(Point::AgentStarted);
             }
             Err(error) => {
-                self.cause = Some(ExitCause::StartFailed {
-                    kind: StartFailure::Other,
-                    message: error.to_string(),
+                // Nothing was executed: what was to hold the agent is gone.
+                self.started = false;
+                self.cause = Some(ExitCause::Lost {
+                    message: format!("the agent could not be started: {error}"),
                 });
                 self.given_up = true;
             }

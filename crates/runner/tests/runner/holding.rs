@@ -1,6 +1,7 @@
 //! Runners that hold their agent until they are told to start it.
 
-use convoke_core::runner_protocol::{Control, DaemonMessage, ExitCause, RunnerMessage};
+use convoke_core::runner_protocol::{Control, DaemonMessage, ExitCause, Rung, RunnerMessage};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::kit::{Daemon, Plan, Run, Setting, settings, wait_for};
@@ -75,4 +76,38 @@ fn nobody_tells_and_the_runner_ends() {
     let record = run.finish();
     assert_eq!(record.cause, ExitCause::Orphaned);
     assert!(!record.started);
+}
+
+/// What may happen to it is for example the choice of the kernel when memory is
+/// short.
+#[cfg(target_os = "linux")]
+#[test]
+fn its_namespace_is_gone_when_it_is_told() {
+    for setting in settings() {
+        let mut run = holding(setting);
+        let (mut daemon, held) = greeted(&run);
+        assert!(held);
+        let rung = wait_for("the container", || {
+            run.controls().iter().find_map(|control| match control {
+                Control::Contained { rung, .. } => Some(*rung),
+                _ => None,
+            })
+        });
+        if rung == Rung::PidNamespace {
+            let runner = run.identity().pid;
+            let children = format!("/proc/{runner}/task/{runner}/children");
+            let children = std::fs::read_to_string(children).expect("its children");
+            for init in children.split_whitespace() {
+                let init = init.parse().ok().and_then(Pid::from_raw);
+                kill_process(init.expect("a process"), Signal::KILL).expect("killed");
+            }
+        }
+        daemon.send(&DaemonMessage::Go { id: 1 });
+        let record = run.finish();
+        if rung == Rung::PidNamespace {
+            assert!(matches!(record.cause, ExitCause::Lost { .. }), "{record:?}");
+            assert!(!record.started);
+        }
+        assert!(started(&run) <= 1);
+    }
 }
