@@ -54,6 +54,16 @@ pub struct CancelResponse {
     pub job: JobView,
 }
 
+/// Answer to `POST /v1/jobs/{id}/release`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseResponse {
+    /// Whether it held its place in its working tree until now.
+    pub released: bool,
+    /// The job as it stands.
+    pub job: JobView,
+}
+
 /// Body of `POST /v1/jobs/{id}/interrupt`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -70,6 +70,10 @@ pub struct JobView {
     pub retryable: bool,
     /// Processes that could not be ended.
     pub leftovers: Vec<String>,
+    /// Whether the ended job still holds its place in its working tree because
+    /// of them. `POST /v1/jobs/{job}/release` lets go of it.
+    #[serde(default)]
+    pub holds_tree: bool,
     /// Limits in force; 0 means none.
     pub limits: LimitsView,
     /// On whose behalf it was started.

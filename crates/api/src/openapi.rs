@@ -32,6 +32,10 @@ pub fn document() -> Value {
     builder.get::<result::ResultQuery, result::JobResult>(paths::JOB_RESULT, "What came of a job");
     builder
         .post::<control::CancelRequest, control::CancelResponse>(paths::JOB_CANCEL, "Stop a job");
+    builder.post::<(), control::ReleaseResponse>(
+        paths::JOB_RELEASE,
+        "Let go of what is left of a job that is over",
+    );
     builder.post::<control::InterruptRequest, control::InterruptResponse>(
         paths::JOB_INTERRUPT,
         "Stop a job and go on in its conversation with another prompt",
@@ -145,7 +149,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 15);
+        assert_eq!(paths.len(), 16);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

@@ -14,6 +14,8 @@ pub const JOB_EVENT_STREAM: &str = "/v1/jobs/{job}/events/stream";
 pub const JOB_RESULT: &str = "/v1/jobs/{job}/result";
 /// `POST`: stop a job.
 pub const JOB_CANCEL: &str = "/v1/jobs/{job}/cancel";
+/// `POST`: let go of what is left of a job that is over.
+pub const JOB_RELEASE: &str = "/v1/jobs/{job}/release";
 /// `POST`: stop a job and go on with another prompt.
 pub const JOB_INTERRUPT: &str = "/v1/jobs/{job}/interrupt";
 /// `GET`: all lifecycle events as they come (server-sent events).

@@ -76,6 +76,8 @@ pub enum Command {
     Cancel(commands::cancel::Cancel),
     /// Stop a job and go on in its conversation with another prompt
     Interrupt(commands::interrupt::Interrupt),
+    /// Let go of processes that are left of an ended job
+    Release(commands::release::Release),
     /// Forget ended jobs
     Gc(commands::gc::Gc),
     /// Start, stop or look at the daemon
@@ -106,6 +108,7 @@ impl Command {
             Self::Result(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Interrupt(command) => command.run(context),
+            Self::Release(command) => command.run(context),
             Self::Gc(command) => command.run(context),
             Self::Daemon(command) => command.run(context),
             Self::Doctor(command) => command.run(context),

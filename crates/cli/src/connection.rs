@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use convoke_api::{
     control::{
-        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, WaitRequest,
-        WaitResponse,
+        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
+        WaitRequest, WaitResponse,
     },
     daemon::{ConfigView, DaemonView, StopRequest},
     doctor::{DoctorReport, DoctorRequest},
@@ -72,6 +72,11 @@ impl Connection {
     /// A page of a job's events.
     pub async fn events(&self, job: &str, query: &EventsQuery) -> Answer<EventsPage> {
         self.client.events(job, query).await.map_err(refused)
+    }
+
+    /// Lets go of what is left of a job that is over.
+    pub async fn release(&self, job: &str) -> Answer<ReleaseResponse> {
+        self.client.release(job).await.map_err(refused)
     }
 
     /// A job's events as they come.

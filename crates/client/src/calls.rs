@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use convoke_api::{
     control::{
-        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, WaitRequest,
-        WaitResponse,
+        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
+        WaitRequest, WaitResponse,
     },
     daemon::{ConfigView, DaemonView, StopRequest},
     doctor::{DoctorReport, DoctorRequest},
@@ -131,6 +131,16 @@ impl Client {
         let mut call = post(&of_job(paths::JOB_CANCEL, job)?, request);
         call.repeatable = true;
         call.limit += Duration::from_millis(request.wait_ms);
+        self.ask(call).await
+    }
+
+    /// Lets go of what is left of a job that is over.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn release(&self, job: &str) -> Answer<ReleaseResponse> {
+        let mut call = post(&of_job(paths::JOB_RELEASE, job)?, &());
+        call.repeatable = true;
         self.ask(call).await
     }
 

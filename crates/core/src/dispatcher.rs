@@ -79,6 +79,11 @@ pub enum Input {
         /// What came of it.
         verdict: Box<Verdict>,
     },
+    /// What an ended job left behind is gone, or a person let go of it.
+    LeftoversGone {
+        /// The job.
+        job: JobId,
+    },
     /// Time passed.
     Tick,
 }
@@ -165,6 +170,18 @@ impl Dispatcher {
             self.scheduler.enqueue(&job, open_needs);
         }
         self.jobs.insert(job.id.clone(), job);
+    }
+
+    /// Takes over an ended job of which processes are left: it holds its place
+    /// in its tree until [`Input::LeftoversGone`].
+    pub fn restore_leftovers(&mut self, job: &Job) {
+        self.scheduler.adopt_leftovers(job);
+    }
+
+    /// Ended jobs that hold places in the tree of a job in line.
+    #[must_use]
+    pub fn left_in_tree_of(&self, id: &JobId) -> Vec<JobId> {
+        self.scheduler.left_in_tree_of(id)
     }
 
     /// Changes the caps.
@@ -263,6 +280,9 @@ impl Dispatcher {
                 verdict,
             } => {
                 self.attempt_over(now, &job, attempt, *verdict, &mut decision);
+            }
+            Input::LeftoversGone { job } => {
+                self.scheduler.release_tree(&job);
             }
             Input::Tick => {}
         }
@@ -384,6 +404,7 @@ impl Dispatcher {
         let mut ending = vec![(id.clone(), end)];
         while let Some((id, end)) = ending.pop() {
             let completed = end.outcome == Outcome::Completed;
+            let leaves = !end.leftovers.is_empty();
             if !self.record(
                 now,
                 &id,
@@ -393,7 +414,11 @@ impl Dispatcher {
                 continue;
             }
             self.scheduler.remove(&id);
-            self.scheduler.release(&id);
+            if leaves {
+                self.scheduler.release_but_tree(&id);
+            } else {
+                self.scheduler.release(&id);
+            }
             self.jobs.remove(&id);
             self.false_starts.remove(&id);
             self.ends.remember(id.clone(), completed);

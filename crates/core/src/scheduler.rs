@@ -7,7 +7,9 @@
 //! who does not want that one. A job that others have passed for
 //! [`PATIENCE_MS`] reserves what it still can get of its tree and its owner, so
 //! that nobody starves. The daemon's slots need no reserving: whatever a job
-//! waits for comes free together with one of them.
+//! waits for comes free together with one of them. (But for a place in a tree
+//! that an ended job held because processes of it were left: who gets that one
+//! is the first to get the next slot of the daemon.)
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -155,6 +157,8 @@ struct Slots {
     index: HashMap<Resource, usize>,
     used: Vec<u32>,
     holders: HashMap<JobId, Demand>,
+    /// Ended jobs that still hold the slot of their tree, and which it is.
+    left: HashMap<JobId, usize>,
 }
 
 /// What jobs out of patience keep from those behind them, during one pass.
@@ -266,6 +270,47 @@ impl Scheduler {
     /// Gives back the slots of an attempt that ended.
     pub fn release(&mut self, job: &JobId) {
         self.slots.release(job);
+    }
+
+    /// Gives back the slots of an attempt that ended, but for that of the tree:
+    /// processes of it are left.
+    pub fn release_but_tree(&mut self, job: &JobId) {
+        if let Some(tree) = self.slots.holders.get(job).map(|demand| demand.tree) {
+            self.slots.release(job);
+            self.slots.leave(job.clone(), tree);
+        }
+    }
+
+    /// Has an ended job hold the slot of its tree (found at start).
+    pub fn adopt_leftovers(&mut self, job: &Job) {
+        let tree = self.slots.demand(job).tree;
+        self.slots.leave(job.id.clone(), tree);
+    }
+
+    /// Gives back the slot of its tree that an ended job still held; whether
+    /// it held one.
+    pub fn release_tree(&mut self, job: &JobId) -> bool {
+        let tree = self.slots.left.remove(job);
+        if let Some(tree) = tree {
+            self.slots.used[tree] = self.slots.used[tree].saturating_sub(1);
+        }
+        tree.is_some()
+    }
+
+    /// Ended jobs that hold a slot of the tree that a job in line waits for.
+    #[must_use]
+    pub fn left_in_tree_of(&self, job: &JobId) -> Vec<JobId> {
+        let place = self.places.get(job);
+        let Some(waiting) = place.and_then(|place| self.queue.get(place)) else {
+            return Vec::new();
+        };
+        let left = self.slots.left.iter();
+        let mut here: Vec<JobId> = left
+            .filter(|(_, tree)| **tree == waiting.demand.tree)
+            .map(|(job, _)| job.clone())
+            .collect();
+        here.sort();
+        here
     }
 
     /// Notes that `job` ended; answers which jobs in line can now never start,
@@ -389,6 +434,7 @@ impl Slots {
             index: HashMap::from([(Resource::Total, TOTAL)]),
             used: vec![0],
             holders: HashMap::new(),
+            left: HashMap::new(),
         }
     }
 
@@ -426,6 +472,12 @@ impl Slots {
             for resource in demand.resources() {
                 self.used[resource] = self.used[resource].saturating_sub(1);
             }
+        }
+    }
+
+    fn leave(&mut self, job: JobId, tree: usize) {
+        if self.left.insert(job, tree).is_none() {
+            self.used[tree] += 1;
         }
     }
 

@@ -194,6 +194,11 @@ fn obstacle(daemon: &Daemon, job: &JobId, runners: &[RunnerId]) -> Option<String
     if daemon.live.get(job).is_some() {
         return Some("it is not settled yet".to_owned());
     }
+    if daemon.leftovers.contains(job) {
+        return Some(format!(
+            "processes of it are left; `convoke release {job}` lets go of them"
+        ));
+    }
     runners.iter().find_map(|runner| {
         let folder = daemon.home.runner_folder(runner);
         if !lock::is_free(&folder) {

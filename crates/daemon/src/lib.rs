@@ -28,6 +28,7 @@ mod image;
 #[doc(hidden)]
 pub mod inputs;
 mod instance;
+mod leftovers;
 mod lifecycle_events;
 mod lists;
 mod live;
@@ -151,6 +152,7 @@ async fn serve(
     spares::begin(&daemon);
     let ticker = tokio::spawn(tick(Arc::clone(&daemon)));
     let collector = tokio::spawn(gc::watch(Arc::clone(&daemon)));
+    let leftover_watcher = tokio::spawn(leftovers::watch(Arc::clone(&daemon)));
     let watcher = tokio::spawn(liveness::watch(Arc::clone(&daemon)));
     let signals = tokio::spawn(end_on_signal(Arc::clone(&daemon)));
     let served = http::serve(Arc::clone(&daemon), listener);
@@ -166,6 +168,7 @@ async fn serve(
     ticker.abort();
     watcher.abort();
     collector.abort();
+    leftover_watcher.abort();
     signals.abort();
     daemon.tasks.close();
     let _ = tokio::time::timeout(TASKS_END_WITHIN, daemon.tasks.wait()).await;

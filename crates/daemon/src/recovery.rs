@@ -6,7 +6,8 @@ use convoke_core::{dispatcher::Input, ids::JobId, job::Job};
 use convoke_store::StoreError;
 
 use crate::{
-    damage, error_chain, executor, finalise, live::LiveJob, needs, rebuild, state::Daemon,
+    damage, error_chain, executor, finalise, leftovers, live::LiveJob, needs, rebuild,
+    state::Daemon,
 };
 
 /// Jobs found that have a live attempt.
@@ -47,6 +48,7 @@ pub async fn restore(daemon: &Arc<Daemon>) -> Result<Found, StoreError> {
             _ => daemon.dispatcher().restore(job, standing.open),
         }
     }
+    leftovers::restore(daemon)?;
     daemon.last_record.send_replace(daemon.store.last_seq()?);
     Ok(found)
 }

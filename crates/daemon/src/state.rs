@@ -22,6 +22,7 @@ use crate::{
     commit::CommitItem,
     config::{self, Config, ConfigError},
     discovery::Discovery,
+    leftovers::Leftovers,
     live::LiveJobs,
 };
 
@@ -43,6 +44,8 @@ pub struct Daemon {
     pub store: Store,
     /// Jobs that are not settled yet.
     pub live: LiveJobs,
+    /// What is left of ended jobs.
+    pub leftovers: Leftovers,
     /// What is known of the agent programs.
     pub discovery: Discovery,
     /// Folder of the sockets.
@@ -112,6 +115,7 @@ impl Daemon {
             home: parts.home,
             store: parts.store,
             live: LiveJobs::default(),
+            leftovers: Leftovers::default(),
             discovery: Discovery::default(),
             sockets: parts.sockets,
             socket: parts.socket,

@@ -77,6 +77,7 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         hint: None,
         retryable: false,
         leftovers: end.map(|end| end.leftovers.clone()).unwrap_or_default(),
+        holds_tree: end.is_some() && daemon.leftovers.contains(&job.id),
         limits: LimitsView {
             timeout_ms: job.spec.limits.wall_ms,
             idle_timeout_ms: job.spec.limits.idle_ms,
@@ -167,6 +168,7 @@ fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
         }
         Blocked::BackOff { until } => paused(job, until),
     };
+    let message = message + &held_by_leftovers(daemon, &job.id, &blocked);
     let until = match blocked {
         Blocked::BackOff { until } => Some(until.to_rfc3339()),
         _ => None,
@@ -177,6 +179,22 @@ fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
         position: u32::try_from(position).unwrap_or(u32::MAX),
         message,
     })
+}
+
+/// That ended jobs are among those that take the tree, if so.
+fn held_by_leftovers(daemon: &Daemon, job: &JobId, blocked: &Blocked) -> String {
+    if !matches!(blocked, Blocked::Readers { .. } | Blocked::Writers { .. }) {
+        return String::new();
+    }
+    let left = daemon.dispatcher().left_in_tree_of(job);
+    let Some(first) = left.first() else {
+        return String::new();
+    };
+    let left: Vec<&str> = left.iter().map(JobId::as_str).collect();
+    format!(
+        "; processes are left of {}, which has ended: end them, or `convoke release {first}`",
+        left.join(", ")
+    )
 }
 
 /// Why a job pauses that has failed before, and until when.

@@ -11,6 +11,7 @@ pub mod generate;
 pub mod interrupt;
 pub mod mcp;
 pub mod ps;
+pub mod release;
 pub mod result;
 pub mod run;
 pub mod runner;

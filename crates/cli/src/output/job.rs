@@ -75,6 +75,13 @@ fn outcome(facts: &mut Facts, job: &JobView) {
         "leftovers",
         (!job.leftovers.is_empty()).then(|| job.leftovers.join(", ")),
     );
+    if job.holds_tree {
+        let id = &job.job_id;
+        let what = format!(
+            "a place in the working tree until they are gone, or until `convoke release {id}`"
+        );
+        facts.add("holds", &what);
+    }
 }
 
 fn times(facts: &mut Facts, job: &JobView, now: Timestamp) {
@@ -251,7 +258,7 @@ pub fn sample() -> JobView {
         "finishedAt": null, "attempts": 1, "thread": null, "parentJobId": null, "needs": [],
         "queue": null, "process": {"pid": 42, "containment": "namespace",
         "lastOutputAt": "2026-01-01T00:04:00Z"}, "exitCode": null, "exitSignal": null,
-        "code": null, "message": null, "hint": null, "retryable": false, "leftovers": [],
+        "code": null, "message": null, "hint": null, "retryable": false, "leftovers": [], "holdsTree": false,
         "limits": {"timeoutMs": 14_400_000, "idleTimeoutMs": 1_800_000,
         "firstEventTimeoutMs": 0, "outputLimitBytes": 268_435_456}, "owner": "uid:1000",
     }))

@@ -19,6 +19,7 @@ mod pages;
 mod power_cli;
 mod real_codex_coordinator;
 mod real_codex_failures;
+mod real_codex_leftovers;
 mod real_codex_power;
 mod real_codex_recursion;
 mod real_codex_retries;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A user of no importance.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 /// A world of an ordinary user.
 pub fn ordinary_world() -> TestEnvironment {

@@ -30,6 +30,14 @@ impl Oracle {
         let live = |job: usize, attempt: u32| self.status[job].phase == Phase::Live(attempt);
         match input {
             Input::Tick => Expected::Nothing,
+            Input::LeftoversGone { job } => {
+                let job = ids.index(job);
+                if self.left.contains(&job) {
+                    Expected::Nothing
+                } else {
+                    Expected::Ignored { job, late: false }
+                }
+            }
             Input::Accepted { job, .. } => {
                 let job = ids.index(&job.id);
                 if self.status[job].submitted {

@@ -18,6 +18,17 @@ pub struct Front {
     owner: i64,
 }
 
+/// What a job gave back.
+#[derive(Clone, Copy, Debug)]
+pub struct Released {
+    /// The job.
+    pub job: usize,
+    /// Whether the slots of its attempt, in the daemon and of its owner.
+    pub attempt: bool,
+    /// Whether its place in the tree.
+    pub room: bool,
+}
+
 impl Front {
     fn new(job: usize, facts: &Facts, used: &Used, caps: &Caps) -> Self {
         let missing = |used: u32, cap: u32| (i64::from(used) - i64::from(cap) + 1).max(0);
@@ -41,7 +52,7 @@ impl Oracle {
         now: UnixMillis,
         caps: &Caps,
         started: &[usize],
-        released: &[usize],
+        released: &[Released],
     ) -> Result<(), String> {
         let mut waiting: Vec<usize> = (0..self.facts.len())
             .filter(|job| self.ready(*job, now))
@@ -182,7 +193,7 @@ impl Oracle {
         caps: &Caps,
         waiting: &[usize],
         started: &[usize],
-        released: &[usize],
+        released: &[Released],
     ) -> Result<(), String> {
         let first = waiting
             .first()
@@ -200,14 +211,19 @@ impl Oracle {
             .front
             .take()
             .filter(|front| front.job == first && front.caps == *caps && !overtaken);
+        // A place in the tree that comes free alone comes without a slot of the
+        // daemon; those that came free before went to others, rightly.
+        let alone = released.iter().any(|one| !one.attempt);
+        let known = known.filter(|_| !alone);
         let Some(mut front) = known else {
             self.front = Some(Front::new(first, facts, &self.used, caps));
             return Ok(());
         };
-        for other in released.iter().map(|job| &self.facts[*job]) {
-            front.total -= 1;
-            front.room -= i64::from(other.room() == facts.room());
-            front.owner -= i64::from(other.owner == facts.owner);
+        for one in released {
+            let other = &self.facts[one.job];
+            front.total -= i64::from(one.attempt);
+            front.room -= i64::from(one.room && other.room() == facts.room());
+            front.owner -= i64::from(one.attempt && other.owner == facts.owner);
         }
         let starved = front.total <= 0 && front.room <= 0 && front.owner <= 0;
         rule!(!starved, "job {first} starves: {front:?}, {:?}", self.used);

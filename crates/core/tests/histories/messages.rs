@@ -4,6 +4,7 @@
 use convoke_core::{
     dispatcher::{Input, Verdict},
     failure::{Failure, FailureCode},
+    job::Job,
     lifecycle::{JobEnd, Outcome, StopReason},
     time::UnixMillis,
 };
@@ -136,7 +137,8 @@ impl World<'_> {
             return self.submit(Input::Tick);
         }
         let id = self.ids.names[job].clone();
-        let input = match random.number(4) {
+        let input = match random.number(5) {
+            4 => return self.leftovers_gone(job),
             0 => Input::AttemptRunning {
                 job: id,
                 attempt,
@@ -156,6 +158,18 @@ impl World<'_> {
             },
         };
         self.submit(input)
+    }
+
+    /// What an ended job left behind, if anything, is gone for good.
+    pub(super) fn leftovers_gone(&mut self, job: usize) -> Check {
+        // Known only of those whose end is committed.
+        if Job::replay(&self.log_of[job]).is_some_and(|job| job.is_over()) {
+            self.let_go.insert(job);
+        } else if self.oracle.left.contains(&job) {
+            return Ok(());
+        }
+        let job = self.ids.names[job].clone();
+        self.submit(Input::LeftoversGone { job })
     }
 
     pub(super) fn stop(&mut self, random: &mut Random) -> Check {

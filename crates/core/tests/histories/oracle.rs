@@ -3,7 +3,7 @@
 
 mod expected;
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use convoke_core::{
     dispatcher::{Action, Decision, Input, Verdict},
@@ -14,7 +14,10 @@ use convoke_core::{
     time::UnixMillis,
 };
 
-use crate::{fairness::Front, world::Ids};
+use crate::{
+    fairness::{Front, Released},
+    world::Ids,
+};
 
 /// Number of trees and of owners in the world.
 pub const TREES: usize = 3;
@@ -135,8 +138,13 @@ impl Used {
 
     /// Gives a job's slots back.
     pub fn give(&mut self, job: &Facts) {
-        self.total -= 1;
+        self.give_but_room(job);
         self.rooms[job.room()] -= 1;
+    }
+
+    /// Gives back all but the place in the tree.
+    fn give_but_room(&mut self, job: &Facts) {
+        self.total -= 1;
         self.owners[job.owner] -= 1;
     }
 }
@@ -152,6 +160,8 @@ pub struct Oracle {
     pub used: Used,
     /// The first in line that ran out of patience.
     pub front: Option<Front>,
+    /// Ended jobs that hold their place in the tree.
+    pub left: BTreeSet<usize>,
     last_seen: u64,
 }
 
@@ -248,6 +258,7 @@ impl Oracle {
     ) -> Result<(), String> {
         self.follow_clock(now);
         let expected = self.expected(input, ids);
+        let left = self.let_go(input, ids);
         let mut started = Vec::new();
         let mut released = Vec::new();
         let mut actions = decision.actions.iter();
@@ -295,9 +306,14 @@ impl Oracle {
             if let (Phase::Live(_), Phase::Queued | Phase::Ended { .. }) =
                 (phase, self.status[job].phase)
             {
-                released.push(job);
+                released.push(Released {
+                    job,
+                    attempt: true,
+                    room: !self.left.contains(&job),
+                });
             }
         }
+        released.extend(left);
         rule!(
             actions.next().is_none(),
             "an action without a record: {:?}",
@@ -314,6 +330,28 @@ impl Oracle {
             ));
         }
         self.judge_fairness(now, caps, &started, &released)
+    }
+
+    /// What an ended job left behind is gone.
+    fn let_go(&mut self, input: &Input, ids: &Ids) -> Option<Released> {
+        let Input::LeftoversGone { job } = input else {
+            return None;
+        };
+        let job = ids.index(job);
+        self.give_room(job).then_some(Released {
+            job,
+            attempt: false,
+            room: true,
+        })
+    }
+
+    /// Gives back the place in the tree of an ended job, if it holds one.
+    pub fn give_room(&mut self, job: usize) -> bool {
+        let held = self.left.remove(&job);
+        if held {
+            self.used.rooms[self.facts[job].room()] -= 1;
+        }
+        held
     }
 
     /// Instants noted before the clock was set back move with it.
@@ -410,8 +448,13 @@ impl Oracle {
                 status.phase = Phase::Ended {
                     completed: end.outcome == Outcome::Completed,
                 };
-                if let Phase::Live(_) = phase {
-                    self.used.give(facts);
+                match phase {
+                    Phase::Live(_) if end.leftovers.is_empty() => self.used.give(facts),
+                    Phase::Live(_) => {
+                        self.used.give_but_room(facts);
+                        self.left.insert(job);
+                    }
+                    _ => {}
                 }
             }
         }

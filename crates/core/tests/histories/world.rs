@@ -4,7 +4,7 @@
 mod messages;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt::Write as _,
     path::PathBuf,
 };
@@ -79,6 +79,8 @@ pub struct World<'a> {
     runners: BTreeMap<usize, Runner>,
     /// Inputs that may come again.
     sent: Vec<Input>,
+    /// Ended jobs of which nothing is left any more.
+    let_go: BTreeSet<usize>,
     story: Option<String>,
 }
 
@@ -101,6 +103,7 @@ impl<'a> World<'a> {
             unsubmitted: VecDeque::new(),
             runners: BTreeMap::new(),
             sent: Vec::new(),
+            let_go: BTreeSet::new(),
             story: None,
         }
     }
@@ -178,6 +181,9 @@ impl<'a> World<'a> {
                 self.over(job, verdict)?;
             }
             self.commit(usize::MAX)?;
+            for job in self.oracle.left.clone() {
+                self.leftovers_gone(job)?;
+            }
             if self.dispatcher.queued() + self.dispatcher.running() == 0 {
                 break;
             }
@@ -560,7 +566,15 @@ impl<'a> World<'a> {
         self.pending.clear();
         self.unsubmitted.clear();
         self.oracle = self.oracle.after_crash(&self.log, self.ids)?;
+        for job in &self.let_go {
+            self.oracle.give_room(*job);
+        }
         self.dispatcher = Dispatcher::new(self.caps);
+        for job in &self.oracle.left {
+            let ended = Job::replay(&self.log_of[*job]);
+            let ended = ended.ok_or_else(|| format!("job {job} cannot be replayed"))?;
+            self.dispatcher.restore_leftovers(&ended);
+        }
         let mut hopeless = Vec::new();
         for job in 0..self.folded.len() {
             let replayed = Job::replay(&self.log_of[job])

@@ -23,7 +23,7 @@ use super::{
     prepare::{self, read_exit},
     runner_process, verdict,
 };
-use crate::{error_chain, observe, secrets, spares, state::Daemon};
+use crate::{error_chain, leftovers, observe, secrets, spares, state::Daemon};
 
 /// Starts the runner, unless one exists, and follows it to the end.
 pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
@@ -191,6 +191,7 @@ async fn follow(
             Settled::Ended(exit) => {
                 follower.read_to_end(exit.journal_len);
                 keep_denied(daemon, job, follower.projection().denied()).await;
+                leftovers::keep(daemon, &job.id, &exit.leftovers).await;
                 let verdict = verdict::judge(
                     &exit,
                     follower.projection(),

@@ -9,8 +9,8 @@ use axum::{
 };
 use convoke_api::{
     control::{
-        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, WaitRequest,
-        WaitResponse,
+        CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
+        WaitRequest, WaitResponse,
     },
     daemon::{ConfigView, DaemonView, SettingView, StopRequest},
     doctor::{DoctorReport, DoctorRequest},
@@ -25,8 +25,8 @@ use convoke_core::ids::JobId;
 
 use super::{Body, Peer, Query, Refusal};
 use crate::{
-    acceptance, api_errors, control, doctor, event_pages, gc as collector, lists, results,
-    state::Daemon, status, views, wait,
+    acceptance, api_errors, control, doctor, event_pages, gc as collector, leftovers, lists,
+    results, state::Daemon, status, views, wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -116,6 +116,16 @@ pub async fn gc(
 ) -> Answer<GcResponse> {
     peer.may_do_all()?;
     Ok(Json(collector::collect(&daemon, &request).await?))
+}
+
+pub async fn release(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+) -> Answer<ReleaseResponse> {
+    peer.may_do_all()?;
+    let id = readable(&daemon, &peer, &name)?;
+    Ok(Json(leftovers::release(&daemon, &id).await?))
 }
 
 pub async fn cancel(

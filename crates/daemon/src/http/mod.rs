@@ -49,6 +49,7 @@ fn router(daemon: Arc<Daemon>) -> Router {
         .route(paths::JOB_EVENTS, get(handlers::events))
         .route(paths::JOB_EVENT_STREAM, get(feeds::job_events))
         .route(paths::JOB_RESULT, get(handlers::result))
+        .route(paths::JOB_RELEASE, post(handlers::release))
         .route(paths::JOB_CANCEL, post(handlers::cancel))
         .route(paths::JOB_INTERRUPT, post(handlers::interrupt))
         .route(paths::EVENTS, get(feeds::lifecycle))
