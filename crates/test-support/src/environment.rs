@@ -83,6 +83,12 @@ impl TestEnvironment {
         self.root.path()
     }
 
+    /// Whether its folder stays when this is dropped; it does not unless asked
+    /// for.
+    pub fn keep(&mut self, keep: bool) {
+        self.root.disable_cleanup(keep);
+    }
+
     /// The user's home folder.
     #[must_use]
     pub fn home(&self) -> PathBuf {
@@ -441,17 +447,29 @@ impl Ran {
     /// It takes longer than a minute.
     #[must_use]
     pub fn ended(child: Child, what: &str) -> Self {
-        let pid = i32::try_from(child.id()).expect("a pid fits");
+        Self::try_ended(child, what).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same where a command that hangs is to be told and not to end all.
+    ///
+    /// # Errors
+    /// It takes longer than a minute, and is killed, or cannot be waited for.
+    pub fn try_ended(child: Child, what: &str) -> Result<Self, String> {
+        let pid = child.id();
         let (sender, receiver) = std::sync::mpsc::channel();
-        let waiting = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let _ = sender.send(child.wait_with_output());
         });
         let Ok(output) = receiver.recv_timeout(COMMAND_WITHIN) else {
-            census::kill(pid);
-            panic!("{what} did not end within {} s", COMMAND_WITHIN.as_secs());
+            census::kill(i32::try_from(pid).unwrap_or_default());
+            return Err(format!(
+                "{what} did not end within {} s",
+                COMMAND_WITHIN.as_secs()
+            ));
         };
-        waiting.join().expect("the waiting thread ends");
-        Self::from(output.expect("a child can be waited for"))
+        output
+            .map(Self::from)
+            .map_err(|error| format!("wait for {what}: {error}"))
     }
 
     /// Whether it ended with exit code 0.

@@ -29,6 +29,19 @@ impl McpClient {
     /// The server does not answer.
     #[must_use]
     pub fn start(environment: &TestEnvironment, arguments: &[&str], client_name: &str) -> Self {
+        Self::try_start(environment, arguments, client_name)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same where the server may be killed meanwhile.
+    ///
+    /// # Errors
+    /// The server cannot be started, or does not answer.
+    pub fn try_start(
+        environment: &TestEnvironment,
+        arguments: &[&str],
+        client_name: &str,
+    ) -> Result<Self, String> {
         let all: Vec<&str> = ["mcp"].iter().chain(arguments).copied().collect();
         let mut command = environment.convoke(&all);
         let mut child = command
@@ -36,8 +49,11 @@ impl McpClient {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("the MCP server starts");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
+            .map_err(|error| format!("start the MCP server: {error}"))?;
+        let stdout = child
+            .stdout
+            .take()
+            .ok_or("the MCP server's stdout is no pipe")?;
         let (sender, lines) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             use std::io::BufRead;
@@ -57,9 +73,12 @@ impl McpClient {
         };
         let hello = serde_json::json!({"protocolVersion": "2025-06-18", "capabilities": {},
             "clientInfo": {"name": client_name, "version": "1"}});
-        client.request("initialize", hello);
-        client.notify("notifications/initialized", serde_json::json!({}));
-        client
+        client.try_request("initialize", hello)?;
+        client.send(&notification(
+            "notifications/initialized",
+            serde_json::json!({}),
+        ))?;
+        Ok(client)
     }
 
     /// Sends a request and answers its result.
@@ -67,8 +86,18 @@ impl McpClient {
     /// # Panics
     /// It is answered with a protocol error, or not within a minute.
     pub fn request(&mut self, method: &str, params: Value) -> Value {
-        let id = self.send_request(method, params);
-        self.answer(id)
+        self.try_request(method, params)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same where the server may be killed meanwhile.
+    ///
+    /// # Errors
+    /// The server is gone, answers with a protocol error, or not within a
+    /// minute.
+    pub fn try_request(&mut self, method: &str, params: Value) -> Result<Value, String> {
+        let id = self.try_send_request(method, params)?;
+        self.try_answer(id)
     }
 
     /// Sends a request without waiting; answers its id.
@@ -76,12 +105,17 @@ impl McpClient {
     /// # Panics
     /// The server is gone.
     pub fn send_request(&mut self, method: &str, params: Value) -> i64 {
+        self.try_send_request(method, params)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_send_request(&mut self, method: &str, params: Value) -> Result<i64, String> {
         self.next_id += 1;
         let id = self.next_id;
         self.send(
             &serde_json::json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}),
-        );
-        id
+        )?;
+        Ok(id)
     }
 
     /// Waits for the answer to a request; other messages are dropped.
@@ -89,19 +123,24 @@ impl McpClient {
     /// # Panics
     /// It is a protocol error, or does not come within a minute.
     pub fn answer(&mut self, id: i64) -> Value {
+        self.try_answer(id)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_answer(&mut self, id: i64) -> Result<Value, String> {
         loop {
-            let line = self
-                .lines
-                .recv_timeout(ANSWER_WITHIN)
-                .expect("the MCP server answers within a minute");
-            let message: Value = serde_json::from_str(&line).expect("a JSON message a line");
-            if message["id"] == id && message.get("method").is_none() {
-                assert!(
-                    message.get("error").is_none(),
-                    "a protocol error: {message}"
-                );
-                return message["result"].clone();
+            let line = self.lines.recv_timeout(ANSWER_WITHIN).map_err(|error| {
+                format!("the MCP server does not answer within a minute: {error}")
+            })?;
+            let message: Value = serde_json::from_str(&line)
+                .map_err(|error| format!("the MCP server's line is no JSON ({error}): {line}"))?;
+            if message["id"] != id || message.get("method").is_some() {
+                continue;
             }
+            return match message.get("error") {
+                Some(_) => Err(format!("a protocol error: {message}")),
+                None => Ok(message["result"].clone()),
+            };
         }
     }
 
@@ -110,7 +149,8 @@ impl McpClient {
     /// # Panics
     /// The server is gone.
     pub fn notify(&mut self, method: &str, params: Value) {
-        self.send(&serde_json::json!({"jsonrpc": "2.0", "method": method, "params": params}));
+        self.send(&notification(method, params))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Calls a tool and answers the whole result.
@@ -119,6 +159,17 @@ impl McpClient {
     /// See [`McpClient::request`].
     pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
         self.request(
+            "tools/call",
+            serde_json::json!({"name": tool, "arguments": arguments}),
+        )
+    }
+
+    /// The same where the server may be killed meanwhile.
+    ///
+    /// # Errors
+    /// See [`McpClient::try_request`].
+    pub fn try_call(&mut self, tool: &str, arguments: Value) -> Result<Value, String> {
+        self.try_request(
             "tools/call",
             serde_json::json!({"name": tool, "arguments": arguments}),
         )
@@ -140,12 +191,20 @@ impl McpClient {
         i32::try_from(self.child.id()).expect("a pid fits")
     }
 
-    fn send(&mut self, message: &Value) {
-        let stdin = self.child.stdin.as_mut().expect("stdin is a pipe");
+    fn send(&mut self, message: &Value) -> Result<(), String> {
+        let stdin = self
+            .child
+            .stdin
+            .as_mut()
+            .ok_or("the MCP server's stdin is no pipe")?;
         stdin
             .write_all(format!("{message}\n").as_bytes())
-            .expect("the MCP server reads");
+            .map_err(|error| format!("the MCP server does not read: {error}"))
     }
+}
+
+fn notification(method: &str, params: Value) -> Value {
+    serde_json::json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
 impl Drop for McpClient {
