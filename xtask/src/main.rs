@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask test`, `tools`, `schemas`, `demo`, `bench`,
-//! `fuzz`.
+//! `fuzz`, `soak`.
 //!
 //! One file per command; what several of them need is in `command` (running
 //! programs), `folders` and `tools` (programs installed below `.tools`).
@@ -13,6 +13,7 @@ mod error;
 mod folders;
 mod fuzz;
 mod schemas;
+mod soak;
 mod steps;
 mod test;
 mod tools;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Bench),
     /// Run the fuzz targets for long, with new inputs each time
     Fuzz(fuzz::Fuzz),
+    /// Kill daemon, runners, agents and clients at random while many jobs run, then look for damage
+    Soak(soak::Soak),
     /// Let a Codex coordinator start, wait for and cancel Codex workers in a scratch repository
     Demo(demo::Demo),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Schemas(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Fuzz(command) => command.run(),
+        Command::Soak(command) => command.run(),
         Command::Demo(command) => command.run(),
     };
     match done {

@@ -1,0 +1,96 @@
+//! The world of a soak: one environment with room for many jobs, a stand-in
+//! for Codex, and the real one with a scripted model where there is Node.
+
+use std::path::{Path, PathBuf};
+
+use convoke_scripted_model::{Script, ScriptedModel, codex_config};
+use convoke_test_support::environment::TestEnvironment;
+
+use crate::{build, deps, error::Error, tools};
+
+/// Everything that runs belongs to it.
+pub struct World {
+    // Dropped first: what runs in it talks to the model.
+    /// Homes, work folder, program.
+    pub environment: TestEnvironment,
+    /// The scripted agent.
+    pub agent: PathBuf,
+    /// Folder of files with a line for each start of an agent.
+    pub started: PathBuf,
+    /// `PATH` with the real Codex, if there is one.
+    pub codex_path: Option<String>,
+    _model: Option<ScriptedModel>,
+}
+
+impl World {
+    /// Builds the programs and makes the world; `jobs` are to live at once.
+    ///
+    /// # Errors
+    /// A program does not compile, or a file cannot be written.
+    pub fn new(jobs: u64) -> Result<Self, Error> {
+        let agent = build::scripted_agent()?;
+        let program = build::convoke()?;
+        let codex = real_codex()?;
+        let mut environment = TestEnvironment::new(&program);
+        // A soak that breaks off leaves its evidence behind.
+        environment.keep(true);
+        environment.write_config(&config(jobs));
+        let mut model = None;
+        let mut codex_path = None;
+        if let Some(folder) = codex.as_deref().and_then(Path::parent) {
+            let server = ScriptedModel::start_blocking(Script::default())?;
+            environment.write_codex_config(&codex_config(&server.base_url()));
+            let path = environment.variables().get("PATH");
+            let path = path.map_or("", String::as_str);
+            codex_path = Some(format!("{}:{path}", folder.display()));
+            model = Some(server);
+        }
+        add_stand_in(&mut environment, &agent)?;
+        let started = environment.root().join("started");
+        fs_err::create_dir(&started)?;
+        Ok(Self {
+            environment,
+            agent,
+            started,
+            codex_path,
+            _model: model,
+        })
+    }
+}
+
+/// A third of the jobs has to wait in line, so that lines are met too.
+fn config(jobs: u64) -> String {
+    let slots = (jobs * 2 / 3).max(1);
+    format!(
+        "[limits]\ntotal = {slots}\nreaders = {slots}\nwriters = {slots}\n\n[runner]\ngrace = \"2s\"\n"
+    )
+}
+
+fn real_codex() -> Result<Option<PathBuf>, Error> {
+    if deps::has_node() {
+        return tools::codex::install().map(Some);
+    }
+    eprintln!("NOTE: without the real Codex: there is no Node here, which it needs");
+    Ok(None)
+}
+
+/// A `codex` that plays the script in the first line of its prompt.
+fn add_stand_in(environment: &mut TestEnvironment, agent: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = environment.root().join("bin");
+    let program = folder.join("codex");
+    let text = format!(
+        "#!/bin/sh\n\
+         case \" $* \" in\n\
+         *' --version '*) echo codex-cli 0.169.0 ;;\n\
+         *' mcp list '*) echo '[]' ;;\n\
+         *) exec {} --stdin ;;\n\
+         esac\n",
+        agent.display()
+    );
+    fs_err::create_dir(&folder)?;
+    fs_err::write(&program, text)?;
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    environment.add_to_path(&folder);
+    Ok(())
+}
