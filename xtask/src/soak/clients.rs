@@ -17,9 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one wait takes at most, milliseconds.
 const WAIT_MS: u64 = 4_000;
 /// Running time of a job, milliseconds.
-const LONGEST_MS: u64 = 60_000;
+const LONGEST_MS: u64 = 120_000;
 /// How long a job may be silent, milliseconds.
-const IDLE_MS: u64 = 20_000;
+const IDLE_MS: u64 = 40_000;
 
 /// One client.
 struct Client<'a, 'b> {
@@ -83,6 +83,7 @@ impl Client<'_, '_> {
 
     fn cancel(&mut self, id: &str, force: bool) {
         self.stage.ledger.count("cancel: by MCP");
+        self.stage.ledger.cancelled(id);
         if let Err(error) = self.call("codex_cancel", &json!({"jobId": id, "force": force})) {
             self.stage
                 .ledger

@@ -82,6 +82,7 @@ fn cancel_one(stage: &Stage, due: &Due) {
         true => "cancel: by force",
         false => "cancel: politely",
     });
+    stage.ledger.cancelled(&due.id);
     match stage.run(&arguments) {
         Ok(ran) if ran.code == Some(UNKNOWN_JOB) => stage
             .ledger

@@ -46,6 +46,12 @@ impl Victim {
     }
 }
 
+/// So many kills in a hundred are followed by another one at once: a daemon
+/// that recovers, or a runner while no daemon looks.
+const BURSTS: u64 = 25;
+/// At most so long after it, milliseconds.
+const AT_ONCE_MS: u64 = 300;
+
 /// Kills so many over the time, evenly but not regularly.
 pub fn kill_at_random(stage: &Stage, number: u64, kills: u64) {
     let mut random = Random::new(stage.plan.seed, number);
@@ -53,7 +59,11 @@ pub fn kill_at_random(stage: &Stage, number: u64, kills: u64) {
     while stage.goes_on() && done < kills {
         let left = stage.until.saturating_duration_since(Instant::now());
         let mean = u64::try_from(left.as_millis()).unwrap_or(0) / (kills - done).max(1);
-        let wait = Duration::from_millis(random.below(2 * mean + 1));
+        let longest = match done > 0 && random.percent(BURSTS) {
+            true => AT_ONCE_MS,
+            false => 2 * mean,
+        };
+        let wait = Duration::from_millis(random.below(longest + 1));
         stage.rest_until(Instant::now() + wait);
         let wanted = random.weighted(&CHOICE).unwrap_or(Victim::Agent);
         if stage.goes_on() && kill_one(stage, wanted, &mut random) {

@@ -35,6 +35,7 @@ pub struct Failure {
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: Mutex<BTreeMap<u64, Entry>>,
+    cancelled: Mutex<BTreeSet<String>>,
     failures: Mutex<Vec<Failure>>,
     counts: Mutex<BTreeMap<String, u64>>,
 }
@@ -56,9 +57,28 @@ impl Ledger {
         }
     }
 
+    /// A job is about to be cancelled.
+    pub fn cancelled(&self, id: &str) {
+        lock(&self.cancelled).insert(id.to_owned());
+    }
+
+    /// Whether a job was.
+    pub fn was_cancelled(&self, id: &str) -> bool {
+        lock(&self.cancelled).contains(id)
+    }
+
     /// Everything asked for so far.
     pub fn entries(&self) -> Vec<Entry> {
         lock(&self.entries).values().cloned().collect()
+    }
+
+    /// Everything asked for so far, by its key.
+    pub fn by_key(&self) -> BTreeMap<String, Entry> {
+        let entries = lock(&self.entries);
+        let by_key = entries
+            .values()
+            .map(|entry| (entry.job.key.clone(), entry.clone()));
+        by_key.collect()
     }
 
     /// Ids of the last few accepted jobs.

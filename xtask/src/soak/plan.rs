@@ -10,9 +10,9 @@ use super::{random::Random, temper::Temper};
 /// The stream of numbers that choose jobs; those of threads have small numbers.
 const STREAM: u64 = 1 << 32;
 /// The longest running time of a job.
-pub const LONGEST: &str = "60s";
+pub const LONGEST: &str = "120s";
 /// How long a job may be silent, unless its temper is silence.
-const IDLE: &str = "20s";
+const IDLE: &str = "40s";
 /// How long those may be silent that are going to be.
 const SHORT_IDLE: &str = "2s";
 /// How long an agent rests at most between its first lines and the rest,

@@ -20,22 +20,15 @@ const OVER: [&str; 3] = ["completed", "failed", "cancelled"];
 
 /// Waits for the ends; all jobs the daemon lists.
 pub fn settle(stage: &Stage) -> Vec<Value> {
-    let mut jobs = Vec::new();
     let ended = until(END_WITHIN, "jobs live", || {
-        match list(stage) {
-            Ok(listed) => jobs = listed,
-            Err(error) => return Err(error),
-        }
-        Ok(jobs.iter().filter(|job| !is_over(job)).count())
+        // This starts a daemon, if the last one was killed.
+        let live = stage.json(&["ps", "--all", "--state", "live"])?;
+        Ok(live["jobs"].as_array().map_or(0, Vec::len))
     });
     if let Err(how) = ended {
-        let live = jobs.iter().filter(|job| !is_over(job));
-        let live: Vec<String> = live.map(named).collect();
-        let what = format!(
-            "not all jobs are over after {} s: {how}: {}",
-            END_WITHIN.as_secs(),
-            live.join(", ")
-        );
+        // Which ones they are is told by the census.
+        let seconds = END_WITHIN.as_secs();
+        let what = format!("not all jobs are over after {seconds} s: {how}");
         stage.ledger.fail_at_large(what);
     }
     let tidy = until(TIDY_WITHIN, "jobs with their environment", || {
@@ -47,7 +40,10 @@ pub fn settle(stage: &Stage) -> Vec<Value> {
             "environments of jobs are not deleted ({how}): {files:?}"
         ));
     }
-    jobs
+    list(stage).unwrap_or_else(|error| {
+        stage.ledger.fail_at_large(error);
+        Vec::new()
+    })
 }
 
 /// Whether a job is over.
@@ -58,11 +54,6 @@ pub fn is_over(job: &Value) -> bool {
 fn list(stage: &Stage) -> Result<Vec<Value>, String> {
     let listed = stage.json(&["ps", "--all"])?;
     Ok(listed["jobs"].as_array().cloned().unwrap_or_default())
-}
-
-fn named(job: &Value) -> String {
-    let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
-    format!("{} [{}] {}", text("jobId"), text("label"), text("state"))
 }
 
 fn environments(stage: &Stage) -> Vec<PathBuf> {

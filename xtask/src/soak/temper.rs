@@ -108,6 +108,11 @@ impl Temper {
         )
     }
 
+    /// Whether it falls silent until it is ended.
+    pub fn falls_silent(self) -> bool {
+        matches!(self, Self::Stall | Self::IgnoresSignals)
+    }
+
     /// Whether a job of it can complete at all.
     pub fn may_complete(self) -> bool {
         !matches!(

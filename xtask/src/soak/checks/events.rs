@@ -50,10 +50,9 @@ pub fn lines(stage: &Stage, jobs: &[Value]) -> usize {
 /// Reads the file of each job. One that cannot be read is told by the first
 /// check only.
 fn for_each(stage: &Stage, jobs: &[Value], mut look: impl FnMut(&Entry, &Value, &[Value])) {
-    let entries = stage.ledger.entries();
+    let entries = stage.ledger.by_key();
     for job in jobs {
-        let label = job["label"].as_str().unwrap_or_default();
-        let Some(entry) = entries.iter().find(|entry| entry.job.key == label) else {
+        let Some(entry) = job["label"].as_str().and_then(|label| entries.get(label)) else {
             continue;
         };
         let id = job["jobId"].as_str().unwrap_or_default();

@@ -3,7 +3,10 @@
 mod events;
 mod jobs;
 mod leftovers;
+mod outcomes;
 mod secrets;
+
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -25,8 +28,9 @@ pub struct Checked {
 type Check = fn(&Stage, &[Value]) -> usize;
 
 /// Checks made while the daemon still runs.
-const WITH_DAEMON: [(&str, Check); 4] = [
+const WITH_DAEMON: [(&str, Check); 5] = [
     ("each key has one job, and it is over", jobs::keys),
+    ("kills and agents explain each outcome", outcomes::explained),
     ("no more starts of agents than attempts", jobs::starts),
     ("events are whole, with one end", events::whole),
     ("printed lines came once and in order", events::lines),
@@ -55,9 +59,11 @@ fn run(stage: &Stage, jobs: &[Value], checks: &[(&'static str, Check)]) -> Vec<C
     checks
         .iter()
         .map(|(what, check)| {
-            eprintln!("soak: checking: {what}");
+            let began = Instant::now();
             let before = stage.ledger.failures().len();
             let looked_at = check(stage, jobs);
+            let seconds = began.elapsed().as_secs_f64();
+            eprintln!("soak: checked in {seconds:.1} s: {what}");
             Checked {
                 what,
                 looked_at,
