@@ -3,15 +3,18 @@
 use std::{
     io::Write,
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::environment::TestEnvironment;
+use crate::{census::pause, environment::TestEnvironment};
 
 /// How long an answer may take in a test.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a server may take to end when its stdin has ended.
+const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// An MCP client's side of `convoke mcp` over its stdin and stdout, one message
 /// a line.
@@ -210,6 +213,18 @@ fn notification(method: &str, params: Value) -> Value {
 impl Drop for McpClient {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        let deadline = Instant::now() + END_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                assert!(
+                    std::thread::panicking(),
+                    "the MCP server did not end with its stdin"
+                );
+                return;
+            }
+            pause();
+        }
     }
 }

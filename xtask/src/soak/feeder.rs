@@ -137,7 +137,7 @@ fn arguments(stage: &Stage, job: &Job, needs: &[String]) -> Vec<String> {
 /// Asks until there is an answer; none when it is refused or patience ends.
 fn ask(stage: &Stage, job: &Job, arguments: &[String]) -> Option<String> {
     let deadline = Instant::now() + PATIENCE;
-    let mut first = true;
+    let mut first = stage.kills > 0;
     while Instant::now() < deadline {
         // The first client of some jobs dies, those after it do not.
         let dies = job.client_dies.filter(|_| std::mem::take(&mut first));

@@ -29,8 +29,8 @@ pub enum Victim {
 const CHOICE: [(Victim, u64); 5] = [
     (Victim::Daemon, 25),
     (Victim::Runner, 27),
-    (Victim::Init, 6),
-    (Victim::Agent, 30),
+    (Victim::Init, 8),
+    (Victim::Agent, 28),
     (Victim::McpServer, 12),
 ];
 
@@ -52,13 +52,13 @@ const BURSTS: u64 = 25;
 /// At most so long after it, milliseconds.
 const AT_ONCE_MS: u64 = 300;
 
-/// Kills so many over the time, evenly but not regularly.
-pub fn kill_at_random(stage: &Stage, number: u64, kills: u64) {
+/// Kills as many as wanted over the time, evenly but not regularly.
+pub fn kill_at_random(stage: &Stage, number: u64) {
     let mut random = Random::new(stage.plan.seed, number);
     let mut done = 0;
-    while stage.goes_on() && done < kills {
+    while stage.goes_on() && done < stage.kills {
         let left = stage.until.saturating_duration_since(Instant::now());
-        let mean = u64::try_from(left.as_millis()).unwrap_or(0) / (kills - done).max(1);
+        let mean = u64::try_from(left.as_millis()).unwrap_or(0) / (stage.kills - done).max(1);
         let longest = match done > 0 && random.percent(BURSTS) {
             true => AT_ONCE_MS,
             false => 2 * mean,

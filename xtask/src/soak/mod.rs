@@ -53,7 +53,7 @@ pub struct Soak {
     /// Keep about so many jobs alive at once
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
-    /// Kill so many processes over the time (default: one every 3 s)
+    /// Kill so many processes over the time, and some waiting commands besides (default: one every 3 s)
     #[arg(long)]
     kills: Option<u64>,
     /// Write the figures as JSON to this file
@@ -108,7 +108,9 @@ impl Soak {
             started: world.started.clone(),
             codex_path: world.codex_path.clone(),
         };
-        let stage = Stage::new(world, plan, Duration::from_secs(self.minutes * 60));
+        let kills = self.kills.unwrap_or(self.minutes * 60 / SECONDS_A_KILL);
+        let length = Duration::from_secs(self.minutes * 60);
+        let stage = Stage::new(world, plan, kills, length);
         let seen = self.act(&stage);
         let jobs = settle::settle(&stage);
         let late = late_memory(&stage, &seen);
@@ -118,7 +120,6 @@ impl Soak {
 
     /// Lets all threads work until the time is over.
     fn act(&self, stage: &Stage) -> Seen {
-        let kills = self.kills.unwrap_or(self.minutes * 60 / SECONDS_A_KILL);
         let jobs = self.jobs;
         std::thread::scope(|scope| {
             for number in 1..=FEEDERS {
@@ -129,7 +130,7 @@ impl Soak {
                 scope.spawn(move || guarded(stage, || clients::work(stage, number)));
             }
             scope.spawn(|| guarded(stage, || feeder::cancel(stage)));
-            scope.spawn(|| guarded(stage, || killer::kill_at_random(stage, 0, kills)));
+            scope.spawn(|| guarded(stage, || killer::kill_at_random(stage, 0)));
             monitor::look(stage)
         })
     }

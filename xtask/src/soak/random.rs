@@ -44,11 +44,16 @@ impl Random {
 
     /// One of some things; none of none.
     pub fn pick<'a, T>(&mut self, things: &'a [T]) -> Option<&'a T> {
-        let count = u64::try_from(things.len())
-            .ok()
-            .filter(|count| *count > 0)?;
-        let index = usize::try_from(self.below(count)).ok()?;
-        things.get(index)
+        match things.len() {
+            0 => None,
+            count => things.get(self.index(count)),
+        }
+    }
+
+    /// The place of one of so many things, which are not none.
+    pub fn index(&mut self, count: usize) -> usize {
+        let index = u64::try_from(count).map(|count| self.below(count));
+        index.map_or(0, |index| usize::try_from(index).unwrap_or(0))
     }
 
     /// One of some things, each as often as its weight says.

@@ -35,6 +35,8 @@ pub struct Stage<'a> {
     pub plan: Plan,
     /// What became of them.
     pub ledger: Ledger,
+    /// How many kills are wanted; with none, no command is killed either.
+    pub kills: u64,
     /// When it began.
     pub began: Instant,
     /// When no new jobs are to be asked for any more.
@@ -47,12 +49,13 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Opens for so long.
-    pub fn new(world: &'a World, plan: Plan, length: Duration) -> Self {
+    pub fn new(world: &'a World, plan: Plan, kills: u64, length: Duration) -> Self {
         let began = Instant::now();
         Self {
             world,
             plan,
             ledger: Ledger::default(),
+            kills,
             began,
             until: began + length,
             next: AtomicU64::new(0),

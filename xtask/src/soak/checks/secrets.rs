@@ -37,12 +37,13 @@ pub fn nowhere(stage: &Stage, _jobs: &[Value]) -> usize {
 /// Some jobs by their secrets.
 fn sample(stage: &Stage) -> BTreeMap<Vec<u8>, Entry> {
     let mut random = Random::new(stage.plan.seed, STREAM);
-    let entries = stage.ledger.entries();
-    (0..SAMPLE * 2)
-        .filter_map(|_| random.pick(&entries))
-        .map(|entry| (entry.job.token.clone().into_bytes(), entry.clone()))
-        .take(SAMPLE)
-        .collect()
+    let mut entries = stage.ledger.entries();
+    let mut sample = BTreeMap::new();
+    while sample.len() < SAMPLE && !entries.is_empty() {
+        let entry = entries.swap_remove(random.index(entries.len()));
+        sample.insert(entry.job.token.clone().into_bytes(), entry);
+    }
+    sample
 }
 
 /// Everything in a file that looks like one of our secrets.
