@@ -25,6 +25,9 @@ const FAILURE: i32 = 1;
 /// Exit code of a client whose job is not known.
 const UNKNOWN_JOB: i32 = 4;
 
+/// What the clients are called that are killed here.
+pub const CLIENT: &str = "spawn command";
+
 /// What became of one request.
 enum Answer {
     /// The job.
@@ -204,6 +207,6 @@ fn kill_later(stage: &Stage, child: &mut Child, milliseconds: u64) {
     }
     // It is ours and was not waited for, so the id is still its own.
     if child.kill().is_ok() {
-        stage.ledger.count("kill: spawn command");
+        stage.ledger.count(&format!("kill: {CLIENT}"));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -75,8 +74,7 @@ pub fn kill_at_random(stage: &Stage, number: u64) {
 /// Kills one of a kind; false if there is none.
 fn kill_one(stage: &Stage, wanted: Victim, random: &mut Random) -> bool {
     let processes = census::of_folder(stage.environment().root());
-    let program = stage.environment().convoke(&[]);
-    let program = Path::new(program.get_program()).display().to_string();
+    let program = stage.world.program.display().to_string();
     let runners = runners(&processes, &program);
     let those: Vec<&Process> = processes
         .iter()

@@ -13,6 +13,7 @@ mod feeder;
 mod killer;
 mod ledger;
 mod monitor;
+mod no_namespaces;
 mod plan;
 mod random;
 mod report;
@@ -56,6 +57,9 @@ pub struct Soak {
     /// Kill so many processes over the time, and some waiting commands besides (default: one every 3 s)
     #[arg(long)]
     kills: Option<u64>,
+    /// Hold agents without PID namespaces, as on systems that allow none
+    #[arg(long)]
+    without_namespaces: bool,
     /// Write the figures as JSON to this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -69,7 +73,7 @@ impl Soak {
     pub fn run(self) -> Result<(), Error> {
         deps::required()?;
         let seed = self.seed.unwrap_or_else(Random::any_seed);
-        let mut world = World::new(self.jobs)?;
+        let mut world = World::new(self.jobs, !self.without_namespaces)?;
         println!(
             "seed {seed}, environment {}",
             world.environment.root().display()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::stage::Stage;
+use super::{feeder::CLIENT, stage::Stage};
 
 /// Between two looks at the daemon.
 const LOOK: Duration = Duration::from_millis(1_000);
@@ -87,13 +87,17 @@ fn live(status: &Value) -> Option<u64> {
 fn line(stage: &Stage, seen: &Seen, status: &Value) -> String {
     let length = stage.until.saturating_duration_since(stage.began);
     let (asked, accepted) = stage.ledger.totals();
-    let kills: u64 = stage.ledger.counts("kill: ").values().sum();
+    let mut kills = stage.ledger.counts("kill: ");
+    // These come with the jobs and are not among the wanted ones.
+    kills.remove(CLIENT);
+    let kills: u64 = kills.values().sum();
     let memory = memory_mib(status).map_or("away".to_owned(), |mib| format!("{mib:.0} MiB"));
     format!(
-        "soak: {:4} of {} s; jobs: {asked} asked for, {accepted} accepted, {} live; kills: {kills}; daemon: {memory}, {} restarts; failures: {}",
+        "soak: {:4} of {} s; jobs: {asked} asked for, {accepted} accepted, {} live; kills: {kills} of {}; daemon: {memory}, {} restarts; failures: {}",
         stage.began.elapsed().as_secs(),
         length.as_secs(),
         stage.live(),
+        stage.kills,
         seen.restarts,
         stage.ledger.failures().len(),
     )

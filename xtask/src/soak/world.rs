@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use convoke_scripted_model::{Script, ScriptedModel, codex_config};
 use convoke_test_support::environment::TestEnvironment;
 
+use super::no_namespaces::NoNamespaces;
 use crate::{build, deps, error::Error, tools};
 
 /// Everything that runs belongs to it.
@@ -13,6 +14,8 @@ pub struct World {
     // Dropped first: what runs in it talks to the model.
     /// Homes, work folder, program.
     pub environment: TestEnvironment,
+    /// The program under test.
+    pub program: PathBuf,
     /// The scripted agent.
     pub agent: PathBuf,
     /// Folder of files with a line for each start of an agent.
@@ -20,14 +23,16 @@ pub struct World {
     /// `PATH` with the real Codex, if there is one.
     pub codex_path: Option<String>,
     _model: Option<ScriptedModel>,
+    _no_namespaces: Option<NoNamespaces>,
 }
 
 impl World {
-    /// Builds the programs and makes the world; `jobs` are to live at once.
+    /// Builds the programs and makes the world; `jobs` are to live at once, in
+    /// PID namespaces or not.
     ///
     /// # Errors
     /// A program does not compile, or a file cannot be written.
-    pub fn new(jobs: u64) -> Result<Self, Error> {
+    pub fn new(jobs: u64, namespaces: bool) -> Result<Self, Error> {
         let agent = build::scripted_agent()?;
         let program = build::convoke()?;
         let codex = real_codex()?;
@@ -46,14 +51,24 @@ impl World {
             model = Some(server);
         }
         add_stand_in(&mut environment, &agent)?;
+        let no_namespaces = match namespaces {
+            true => None,
+            false => Some(NoNamespaces::make()?),
+        };
+        if let Some(made) = &no_namespaces {
+            let words = made.words();
+            environment.start_through(&words.each_ref().map(String::as_str));
+        }
         let started = environment.root().join("started");
         fs_err::create_dir(&started)?;
         Ok(Self {
             environment,
+            program,
             agent,
             started,
             codex_path,
             _model: model,
+            _no_namespaces: no_namespaces,
         })
     }
 }
