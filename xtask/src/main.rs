@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask test`, `tools`, `schemas`, `demo`, `bench`,
-//! `fuzz`, `soak`.
+//! `sim`, `fuzz`, `soak`.
 //!
 //! One file per command; what several of them need is in `command` (running
 //! programs), `folders` and `tools` (programs installed below `.tools`).
@@ -13,6 +13,7 @@ mod error;
 mod folders;
 mod fuzz;
 mod schemas;
+mod sim;
 mod soak;
 mod steps;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Schemas(schemas::Schemas),
     /// Measure start, spawn, wake-up, overhead, memory, events and restart
     Bench(bench::Bench),
+    /// Check random histories of jobs, crashes and clock jumps against an oracle
+    Sim(sim::Sim),
     /// Run the fuzz targets for long, with new inputs each time
     Fuzz(fuzz::Fuzz),
     /// Kill daemon, runners, agents and clients at random while many jobs run, then look for damage
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Tools(command) => command.run(),
         Command::Schemas(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Sim(command) => command.run(),
         Command::Fuzz(command) => command.run(),
         Command::Soak(command) => command.run(),
         Command::Demo(command) => command.run(),

@@ -4,7 +4,9 @@
 //!
 //! A failing history is shortened and printed with its seed.
 //! `CONVOKE_HISTORY=<profile>:<seed>` runs that one history,
-//! `CONVOKE_HISTORIES=<n>` changes how many each test runs.
+//! `CONVOKE_HISTORIES=<n>` changes how many each test runs, and
+//! `CONVOKE_FIRST_HISTORY=<seed>` with which it begins; `cargo xtask sim` sets
+//! them.
 
 #[path = "histories/fairness.rs"]
 mod fairness;

@@ -179,13 +179,10 @@ pub fn check(profile: Profile, count: u64) {
             return;
         }
         Some((_, seed)) => (seed.parse().expect("a seed is a number"), 1),
-        None => {
-            let asked = std::env::var("CONVOKE_HISTORIES").ok();
-            (
-                0,
-                asked.map_or(count, |count| count.parse().expect("a number of histories")),
-            )
-        }
+        None => (
+            number("CONVOKE_FIRST_HISTORY").unwrap_or(0),
+            number("CONVOKE_HISTORIES").unwrap_or(count),
+        ),
     };
     for seed in first..first + count {
         let history = History::of_seed(profile, seed);
@@ -193,6 +190,12 @@ pub fn check(profile: Profile, count: u64) {
             fail(history, &ids);
         }
     }
+}
+
+/// A number that the environment gives.
+fn number(variable: &str) -> Option<u64> {
+    let given = std::env::var(variable).ok()?;
+    Some(given.parse().expect("a number"))
 }
 
 fn fail(history: History, ids: &Ids) -> ! {
