@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -133,6 +134,30 @@ impl TestEnvironment {
     pub fn add_to_path(&mut self, folder: &Path) {
         let path = self.variables.get("PATH").cloned().unwrap_or_default();
         self.set("PATH", format!("{}:{path}", folder.display()));
+    }
+
+    /// Puts a `codex` on the PATH that plays the script in the first line of its
+    /// prompt, by the scripted agent at `agent`.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn add_scripted_codex(&mut self, agent: &Path) {
+        let folder = self.root().join("bin");
+        let program = folder.join("codex");
+        let text = format!(
+            "#!/bin/sh\n\
+             case \" $* \" in\n\
+             *' --version '*) echo codex-cli 0.169.0 ;;\n\
+             *' mcp list '*) echo '[]' ;;\n\
+             *) exec {} --stdin ;;\n\
+             esac\n",
+            agent.display()
+        );
+        fs_err::create_dir_all(&folder).expect("a folder");
+        fs_err::write(&program, text).expect("a program");
+        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+            .expect("its mode");
+        self.add_to_path(&folder);
     }
 
     /// Writes the user's `config.toml`.

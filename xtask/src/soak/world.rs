@@ -50,7 +50,7 @@ impl World {
             codex_path = Some(format!("{}:{path}", folder.display()));
             model = Some(server);
         }
-        add_stand_in(&mut environment, &agent)?;
+        environment.add_scripted_codex(&agent);
         let no_namespaces = match namespaces {
             true => None,
             false => Some(NoNamespaces::make()?),
@@ -87,25 +87,4 @@ fn real_codex() -> Result<Option<PathBuf>, Error> {
     }
     eprintln!("NOTE: without the real Codex: there is no Node here, which it needs");
     Ok(None)
-}
-
-/// A `codex` that plays the script in the first line of its prompt.
-fn add_stand_in(environment: &mut TestEnvironment, agent: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = environment.root().join("bin");
-    let program = folder.join("codex");
-    let text = format!(
-        "#!/bin/sh\n\
-         case \" $* \" in\n\
-         *' --version '*) echo codex-cli 0.169.0 ;;\n\
-         *' mcp list '*) echo '[]' ;;\n\
-         *) exec {} --stdin ;;\n\
-         esac\n",
-        agent.display()
-    );
-    fs_err::create_dir(&folder)?;
-    fs_err::write(&program, text)?;
-    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
-    environment.add_to_path(&folder);
-    Ok(())
 }

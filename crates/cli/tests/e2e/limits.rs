@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     checks::{messages, only_the_daemon_runs, whole_events},
-    world::{spawn_scripted, world},
+    world::{scripted_agent, spawn_scripted, world},
 };
 
 /// The job failed with a code, and its message and hint name the limit.
@@ -172,4 +172,33 @@ fn a_broken_repository_file_refuses_jobs() {
     fs_err::remove_file(&path).expect("the file is removed");
     let job = world.spawn_command(&[], &["true"]);
     assert_eq!(world.wait_end(&job), "completed");
+}
+
+/// An agent that has ended its turn and does not exit has done its work.
+#[test]
+fn a_limit_after_the_last_word_undoes_nothing() {
+    let mut world = world();
+    world.add_scripted_codex(&scripted_agent());
+    world.write_config("[runner]\ngrace = \"200ms\"\n");
+    let script = json!([
+        {"do": "ignore", "signals": ["INT", "TERM"]},
+        {"do": "codex", "message": "all done"},
+        {"do": "stall"},
+    ]);
+    let script = script.to_string();
+    let options = ["-s", "read-only", "--idle-timeout", "500ms"];
+    let spawn: Vec<&str> = ["spawn"]
+        .into_iter()
+        .chain(options)
+        .chain([&*script])
+        .collect();
+    let job = world.ok(&spawn);
+    let job = job.trim();
+    assert_eq!(world.wait_end(job), "completed");
+    let record = world
+        .state_home()
+        .join(format!("runners/{job}.1/exit.json"));
+    let record = fs_err::read_to_string(record).expect("its record");
+    assert!(record.contains("\"idle\""), "{record}");
+    assert_eq!(world.ok(&["result", job]), "all done");
 }
