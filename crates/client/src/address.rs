@@ -1,9 +1,6 @@
 //! Where the daemon listens, and connecting to it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use convoke_api::{
     API_VERSION,
@@ -12,6 +9,14 @@ use convoke_api::{
 use tokio::net::UnixStream;
 
 use crate::{error::ClientError, guard};
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) stream: UnixStream,
+    /// Who is at its other end.
+    pub(crate) daemon: DaemonFile,
+}
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -47,15 +52,16 @@ impl Unreached {
 
 /// Connects to the daemon of a state home. The address is read anew each time:
 /// a daemon that was replaced may listen elsewhere.
-pub(crate) async fn reach(home: &Path) -> Result<UnixStream, Unreached> {
-    let socket = socket_of(home)?;
-    match UnixStream::connect(&socket).await {
-        Ok(stream) => Ok(stream),
-        Err(error) => Err(judge(error, &socket)),
+pub(crate) async fn reach(home: &Path) -> Result<Reached, Unreached> {
+    let daemon = read_file(home)?;
+    let socket = Path::new(&daemon.socket);
+    match UnixStream::connect(socket).await {
+        Ok(stream) => Ok(Reached { stream, daemon }),
+        Err(error) => Err(judge(error, socket)),
     }
 }
 
-fn socket_of(home: &Path) -> Result<PathBuf, Unreached> {
+fn read_file(home: &Path) -> Result<DaemonFile, Unreached> {
     let path = home.join(DAEMON_FILE);
     let bytes = fs_err::read(&path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => Unreached::Barred(
@@ -80,7 +86,7 @@ fn socket_of(home: &Path) -> Result<PathBuf, Unreached> {
             .advise("stop it with `convoke daemon stop` of its own version; jobs go on"),
         ));
     }
-    Ok(PathBuf::from(file.socket))
+    Ok(file)
 }
 
 fn judge(error: io::Error, socket: &Path) -> Unreached {

@@ -16,9 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    address::{self, Unreached},
+    address::{self, Reached, Unreached},
     error::ClientError,
-    guard,
+    guard, handover,
     launch::{self, Launcher, START_LIMIT},
     pool::{self, Pool, Sender},
 };
@@ -193,36 +193,46 @@ impl Client {
     }
 
     async fn connect(&self, absent: WhenAbsent) -> Result<Sender, ClientError> {
-        let stream = match address::reach(&self.shared.home).await {
-            Ok(stream) => stream,
+        let reached = match address::reach(&self.shared.home).await {
+            Ok(reached) => reached,
             Err(Unreached::Barred(error)) => return Err(error),
             Err(overrun @ Unreached::Overrun(_)) => {
-                self.keep_trying(REPLACEMENT_LIMIT, overrun).await?
+                self.keep_trying(REPLACEMENT_LIMIT, overrun, None).await?
             }
             Err(gone) => match absent {
                 WhenAbsent::Fail => return Err(gone.into_error(&self.shared.home)),
-                WhenAbsent::Wait => self.keep_trying(REPLACEMENT_LIMIT, gone).await?,
-                WhenAbsent::Start => self.start().await?,
+                WhenAbsent::Wait => self.keep_trying(REPLACEMENT_LIMIT, gone, None).await?,
+                WhenAbsent::Start => self.start(None).await?,
             },
         };
-        pool::open(stream).await.map_err(|error| {
-            ClientError::unavailable("the connection to the daemon failed").because(error)
-        })
+        if absent == WhenAbsent::Start && handover::is_due(&reached.daemon) {
+            let old = reached.daemon.pid;
+            let next = if handover::ask(&mut open(reached).await?).await {
+                self.shared.pool.clear();
+                self.start(Some(old)).await?
+            } else {
+                let again = address::reach(&self.shared.home).await;
+                again.map_err(|gone| gone.into_error(&self.shared.home))?
+            };
+            return open(next).await;
+        }
+        open(reached).await
     }
 
-    /// Tries until somebody listens, with pauses of 2 to 50 ms.
+    /// Tries until somebody else than `old` listens, with pauses of 2 to 50 ms.
     async fn keep_trying(
         &self,
         limit: Duration,
         mut last: Unreached,
-    ) -> Result<tokio::net::UnixStream, ClientError> {
+        old: Option<u32>,
+    ) -> Result<Reached, ClientError> {
         let deadline = Instant::now() + limit;
         let mut pause = Duration::from_millis(2);
         while Instant::now() < deadline {
             sleep_until(Instant::now() + pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
-            match address::reach(&self.shared.home).await {
-                Ok(stream) => return Ok(stream),
+            match self.reach_other(old).await {
+                Ok(reached) => return Ok(reached),
                 Err(Unreached::Barred(error)) => return Err(error),
                 Err(other) => last = other,
             }
@@ -230,16 +240,27 @@ impl Client {
         Err(last.into_error(&self.shared.home))
     }
 
-    /// Starts a daemon and connects to it, or to the one that was quicker.
-    async fn start(&self) -> Result<tokio::net::UnixStream, ClientError> {
+    /// Connects to a daemon that is not `old`, which is about to end.
+    async fn reach_other(&self, old: Option<u32>) -> Result<Reached, Unreached> {
+        let reached = address::reach(&self.shared.home).await?;
+        if old == Some(reached.daemon.pid) {
+            let ending = std::io::Error::other("the daemon is ending");
+            return Err(Unreached::NotRunning(ending));
+        }
+        Ok(reached)
+    }
+
+    /// Starts a daemon and connects to it, or to the one that was quicker, but
+    /// not to `old`, which is about to end.
+    async fn start(&self, old: Option<u32>) -> Result<Reached, ClientError> {
         let launcher = self
             .shared
             .launcher
             .as_ref()
             .expect("only clients with a launcher start");
         let _one_at_a_time = self.shared.starting.lock().await;
-        let mut last = match address::reach(&self.shared.home).await {
-            Ok(stream) => return Ok(stream),
+        let mut last = match self.reach_other(old).await {
+            Ok(reached) => return Ok(reached),
             Err(Unreached::Barred(error)) => return Err(error),
             Err(other) => other.into_error(&self.shared.home),
         };
@@ -249,20 +270,26 @@ impl Client {
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
             launch::launch(launcher, deadline).await?;
-            let gone = match address::reach(&self.shared.home).await {
-                Ok(stream) => return Ok(stream),
+            let gone = match self.reach_other(old).await {
+                Ok(reached) => return Ok(reached),
                 Err(Unreached::Barred(error)) => return Err(error),
                 Err(other) => other,
             };
             // Another daemon holds the lock: it is about to listen, or about to
             // end; in the second case the next start succeeds.
-            match self.keep_trying(BUSY_ROUND, gone).await {
-                Ok(stream) => return Ok(stream),
+            match self.keep_trying(BUSY_ROUND, gone, old).await {
+                Ok(reached) => return Ok(reached),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
+}
+
+async fn open(reached: Reached) -> Result<Sender, ClientError> {
+    pool::open(reached.stream).await.map_err(|error| {
+        ClientError::unavailable("the connection to the daemon failed").because(error)
+    })
 }
 
 /// How one sending ended.
@@ -291,7 +318,7 @@ async fn attempt(sender: &mut Sender, call: &Call) -> Attempt {
     }
 }
 
-fn request(method: &Method, target: &str, body: Bytes) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: &Method, target: &str, body: Bytes) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
         .uri(target)

@@ -14,6 +14,7 @@ mod calls;
 mod client;
 mod error;
 mod guard;
+mod handover;
 mod launch;
 mod pool;
 mod query;
