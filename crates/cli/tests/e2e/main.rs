@@ -12,6 +12,7 @@ mod daemon;
 mod damage;
 mod deaths;
 mod disk;
+mod earlier_state;
 mod kills;
 mod limits;
 mod mcp_tools;
