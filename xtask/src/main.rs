@@ -41,7 +41,7 @@ enum Command {
     Tools(tools::Tools),
     /// Write the generated files: OpenAPI, command-line reference, manual pages, tool list
     Schemas(schemas::Schemas),
-    /// Measure start, spawn, wake-up, overhead, memory, events and restart
+    /// Measure start, spawn, wake-up, overhead, cancelling, memory, events and restart
     Bench(bench::Bench),
     /// Check random histories of jobs, crashes and clock jumps against an oracle
     Sim(sim::Sim),

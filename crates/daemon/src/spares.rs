@@ -34,6 +34,14 @@ pub fn refill(daemon: &Arc<Daemon>) {
         .spawn_blocking(move || report(home.fill_spare_folders()));
 }
 
+/// The same if only few are left: an attempt that starts makes up for what its
+/// job took, when its answer is out.
+pub fn refill_few(daemon: &Arc<Daemon>) {
+    if daemon.home.has_few_spare_folders() {
+        refill(daemon);
+    }
+}
+
 fn report(filled: Result<(), convoke_store::HomeError>) {
     FILLING.store(false, Ordering::Relaxed);
     if let Err(error) = filled {

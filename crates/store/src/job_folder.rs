@@ -58,11 +58,10 @@ impl StateHome {
     /// When the folder exists already, or something cannot be written.
     pub fn create_job_folder(
         &self,
-        new: &NewJob,
+        job: &JobId,
         env: &BTreeMap<String, String>,
         work: Option<&Work>,
     ) -> Result<(), HomeError> {
-        let job = &new.id;
         let folder = self.job_folder(job);
         let lay_ready = self.spares().take(Kind::Job, &folder);
         if !lay_ready {
@@ -86,7 +85,6 @@ impl StateHome {
             file.sync_all()
         };
         write().map_err(HomeError::io("write", &path))?;
-        self.write_accepted(new)?;
         if lay_ready || !self.syncs_names() {
             for folder in [folder, self.jobs_folder()] {
                 private_folder::sync(&folder).map_err(HomeError::io("sync", folder))?;
@@ -95,7 +93,11 @@ impl StateHome {
         Ok(())
     }
 
-    fn write_accepted(&self, new: &NewJob) -> Result<(), HomeError> {
+    /// Writes down how a job was accepted, for the loss of the database.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_accepted(&self, new: &NewJob) -> Result<(), HomeError> {
         let accepted = AcceptedFile {
             version: ACCEPTED_VERSION,
             at: new.at,
@@ -213,6 +215,12 @@ impl StateHome {
         self.spares().fill().map_err(HomeError::io("fill", root))
     }
 
+    /// Whether less than half of the folders that shall lie ready do.
+    #[must_use]
+    pub fn has_few_spare_folders(&self) -> bool {
+        self.spares().are_few()
+    }
+
     /// Deletes the folders that an earlier process made ahead. To be called
     /// before [`Self::fill_spare_folders`], by the only process that does so.
     ///
@@ -300,7 +308,7 @@ mod tests {
         let home = StateHome::open(root.path()).expect("a home");
         let job = JobId::from_random(7);
         let env = BTreeMap::from([("TOKEN".to_owned(), "gehëim\n".to_owned())]);
-        home.create_job_folder(&new(&job), &env, None)
+        home.create_job_folder(&job, &env, None)
             .expect("a job folder");
         let mode = |path| {
             fs_err::metadata(path)
@@ -311,7 +319,7 @@ mod tests {
         assert_eq!(mode(home.job_folder(&job)) & 0o777, 0o700);
         assert_eq!(mode(home.job_env(&job)) & 0o777, 0o600);
         assert_eq!(home.read_env(&job).expect("an environment"), env);
-        assert!(home.create_job_folder(&new(&job), &env, None).is_err());
+        assert!(home.create_job_folder(&job, &env, None).is_err());
         fs_err::create_dir(home.jobs_folder().join("other")).expect("a folder");
         assert_eq!(home.job_folders().expect("a list"), vec![job.clone()]);
         home.delete_env(&job).expect("a deletion");
@@ -326,11 +334,26 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let home = StateHome::open(root.path()).expect("a home");
         let job = JobId::from_random(7);
-        home.create_job_folder(&new(&job), &BTreeMap::new(), None)
+        home.create_job_folder(&job, &BTreeMap::new(), None)
             .expect("a job folder");
         let newer = r#"{"version":9,"later":true,"vars":{"A":"b"}}"#;
         fs_err::write(home.job_env(&job), newer).expect("a file");
         assert_eq!(home.read_env(&job).expect("an environment")["A"], "b");
+    }
+
+    #[test]
+    fn it_is_written_down_how_a_job_was_accepted() {
+        let root = tempfile::tempdir().expect("a folder");
+        let home = StateHome::open(root.path()).expect("a home");
+        let job = JobId::from_random(7);
+        home.create_job_folder(&job, &BTreeMap::new(), None)
+            .expect("a job folder");
+        assert!(home.read_accepted(&job).is_none());
+        home.write_accepted(&new(&job)).expect("written");
+        let read = home.read_accepted(&job).expect("it is there");
+        assert_eq!((read.spec, read.owner), (new(&job).spec, new(&job).owner));
+        fs_err::write(home.job_accepted(&job), r#"{"version":9}"#).expect("a file");
+        assert!(home.read_accepted(&job).is_none());
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl SpareFolders {
         }
     }
 
+    /// Whether less than half of them are there.
+    pub(crate) fn are_few(&self) -> bool {
+        let ready = self.ready();
+        ready.jobs.len().min(ready.runners.len()) < READY / 2
+    }
+
     /// Makes as many as shall be ready.
     pub(crate) fn fill(&self) -> io::Result<()> {
         for kind in [Kind::Job, Kind::Runner] {

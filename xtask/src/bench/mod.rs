@@ -3,6 +3,7 @@
 //!
 //! It prints a table, keeps the figures as JSON and never fails for being slow.
 
+mod cancel;
 mod events;
 mod live_jobs;
 mod mcp_start;
@@ -10,6 +11,7 @@ mod overhead;
 mod restart;
 mod spawn;
 mod stats;
+mod steady_memory;
 mod world;
 
 use std::path::PathBuf;
@@ -79,13 +81,15 @@ impl Figure {
 type Measure = fn(&World) -> Result<Vec<Figure>, Error>;
 
 /// The measurements, in the order in which they run.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 9] = [
     ("mcp-start", mcp_start::measure),
     ("spawn", spawn::measure),
     ("wake", spawn::measure_wake),
     ("overhead", overhead::measure),
+    ("cancel", cancel::measure),
     ("live-jobs", live_jobs::measure),
     ("events", events::measure),
+    ("steady-memory", steady_memory::measure),
     ("restart", restart::measure),
 ];
 

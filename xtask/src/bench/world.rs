@@ -4,7 +4,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use convoke_scripted_model::{Script, ScriptedModel, codex_config};
-use convoke_test_support::{census, environment::TestEnvironment};
+use convoke_test_support::{census, environment::TestEnvironment, wait::wait_for};
 use serde_json::Value;
 
 use crate::{error::Error, folders, tools};
@@ -112,6 +112,18 @@ impl World {
         (number("running"), number("queued"))
     }
 
+    /// Waits until the daemon has nothing left to do for an ended job: its
+    /// environment is deleted, and what it took is made up for.
+    pub fn settled(&self, job: &str) {
+        let home = self.environment.state_home();
+        let env = home.join(format!("jobs/{job}/env.json"));
+        let ready = || fs_err::read_dir(home.join("spare")).map_or(0, Iterator::count);
+        wait_for("the daemon to rest", || match (env.exists(), ready()) {
+            (false, SPARE_FOLDERS..) => Ok(()),
+            (there, ready) => Err(format!("environment: {there}, folders: {ready}")),
+        });
+    }
+
     /// The exit record of a job's first attempt.
     pub fn exit_record(&self, job: &str) -> Result<Value, Error> {
         let path = self
@@ -125,6 +137,9 @@ impl World {
         })
     }
 }
+
+/// Folders that a daemon at rest has ready, for jobs and for runners.
+const SPARE_FOLDERS: usize = 16;
 
 /// The released program.
 pub fn program() -> PathBuf {

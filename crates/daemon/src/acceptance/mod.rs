@@ -27,7 +27,7 @@ pub use build::Continuation;
 pub use repeats::key_of;
 
 use crate::{
-    api_errors, clock, config::Config, lifecycle_events, live::LiveJob, needs, spares,
+    api_errors, clock, config::Config, error_chain, lifecycle_events, live::LiveJob, needs, spares,
     state::Daemon, views,
 };
 
@@ -218,9 +218,9 @@ async fn accept(
                 results.push(None);
                 waiting.push((index, built.new.id.clone(), built.notices));
                 let home = daemon.home.clone();
-                let new = built.new.clone();
+                let id = built.new.id.clone();
                 let created = tokio::task::spawn_blocking(move || {
-                    home.create_job_folder(&new, &built.environment, built.secret_work.as_ref())
+                    home.create_job_folder(&id, &built.environment, built.secret_work.as_ref())
                 });
                 let created = created
                     .await
@@ -238,6 +238,7 @@ async fn accept(
         }
     }
     crate::test_hooks::reach("before_accept_commit");
+    let accepted = group.clone();
     let acceptances = daemon.store.accept_all(group).await.map_err(|error| {
         for (_, id, _) in &waiting {
             forget_folder(daemon, id);
@@ -251,11 +252,25 @@ async fn accept(
         let settled = settle(daemon, config, &id, notices, acceptance);
         results[index] = Some(settled.unwrap_or_else(refused));
     }
-    spares::refill(daemon);
+    write_down(daemon, accepted);
     crate::test_hooks::reach("before_accept_reply");
     Ok(SpawnResponse {
         results: results.into_iter().flatten().collect(),
     })
+}
+
+/// What is read only when the database is lost holds up no answer.
+fn write_down(daemon: &Arc<Daemon>, accepted: Vec<NewJob>) {
+    let home = daemon.home.clone();
+    daemon.tasks.spawn_blocking(move || {
+        for new in accepted {
+            if let Err(error) = home.write_accepted(&new) {
+                // A job that existed already has no folder of this name.
+                tracing::debug!(job = %new.id, error = %error_chain(&error), "it is not written down how the job was accepted");
+            }
+        }
+    });
+    spares::refill_few(daemon);
 }
 
 fn refused(error: ApiError) -> SpawnResult {

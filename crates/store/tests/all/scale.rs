@@ -78,7 +78,7 @@ async fn one_by_one(home: &TestHome) {
     timed("50 job folders", || {
         for number in 0..50 {
             home.home
-                .create_job_folder(&new_job(10_000 + number), &env, None)
+                .create_job_folder(&new_job(10_000 + number).id, &env, None)
                 .expect("a folder");
         }
     });
