@@ -1,6 +1,10 @@
 //! Job and runner folders: what must lie on disk before a reply is given.
 
-use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use convoke_core::{
     ids::{JobId, RunnerId},
@@ -74,17 +78,9 @@ impl StateHome {
             work,
         };
         let bytes = serde_json::to_vec(&stored).expect("texts and numbers are JSON");
-        let write = || {
-            let mut file = fs_err::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(FILE_MODE)
-                .open(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        };
-        write().map_err(HomeError::io("write", &path))?;
+        write_first(&path, &bytes)
+            .and_then(|file| file.sync_all())
+            .map_err(HomeError::io("write", &path))?;
         if lay_ready || !self.syncs_names() {
             for folder in [folder, self.jobs_folder()] {
                 private_folder::sync(&folder).map_err(HomeError::io("sync", folder))?;
@@ -106,16 +102,9 @@ impl StateHome {
         };
         let path = self.job_accepted(&new.id);
         let bytes = serde_json::to_vec(&accepted).expect("texts and numbers are JSON");
-        let write = || {
-            let mut file = fs_err::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(FILE_MODE)
-                .open(&path)?;
-            file.write_all(&bytes)
-        };
-        write().map_err(HomeError::io("write", &path))
+        write_first(&path, &bytes)
+            .map(drop)
+            .map_err(HomeError::io("write", &path))
     }
 
     /// How a job was accepted, if that can be read.
@@ -258,6 +247,18 @@ fn remove_all(folder: PathBuf) -> Result<(), HomeError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes to a file that is empty or not there yet.
+fn write_first(path: &Path, bytes: &[u8]) -> std::io::Result<fs_err::File> {
+    let mut file = fs_err::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(path)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -252,3 +252,52 @@ fn clients_that_start_at_once_get_one_daemon() {
         .collect();
     assert_eq!(daemons, [world.daemon_pid().expect("a daemon serves")]);
 }
+
+/// An agent that is killed after `steps`: its job says so, keeps what it
+/// printed, and nothing of it goes on.
+fn agent_is_killed(steps: &Value, printed: &[&str]) {
+    let world = world();
+    let mut script = steps.as_array().expect("steps").clone();
+    script.push(json!({"do": "kill_self", "signal": "KILL"}));
+    let job = spawn_scripted(&world, &[], &script.into());
+    assert_eq!(world.wait_end(&job), "failed");
+    let status = world.json(&["status", &job]);
+    let told = (&status["code"], &status["exitSignal"], &status["attempts"]);
+    assert_eq!(
+        told,
+        (&json!("agent_failed"), &json!(9), &json!(1)),
+        "{status:#}"
+    );
+    assert_eq!(messages(&whole_events(&world, &job)), printed);
+    only_the_daemon_runs(&world);
+}
+
+#[test]
+fn of_the_agent_before_its_first_word() {
+    agent_is_killed(&json!([]), &[]);
+}
+
+#[test]
+fn of_the_agent_between_two_lines() {
+    agent_is_killed(&json!([{"do": "out", "text": "one"}]), &["one"]);
+}
+
+#[test]
+fn of_the_agent_in_a_line() {
+    let steps = json!([
+        {"do": "out", "text": "one"},
+        {"do": "out", "text": "half a li", "newline": false},
+    ]);
+    agent_is_killed(&steps, &["one", "half a li"]);
+}
+
+#[test]
+fn of_the_agent_with_children() {
+    let child = json!([{"do": "ignore", "signals": ["TERM", "INT", "HUP"]}, {"do": "stall"}]);
+    let steps = json!([
+        {"do": "fork", "mode": "double_fork", "steps": child, "hold_stdout": true},
+        {"do": "fork", "steps": child, "clear_env": true},
+        {"do": "out", "text": "one"},
+    ]);
+    agent_is_killed(&steps, &["one"]);
+}
