@@ -13,22 +13,18 @@ const MARK: &str = "convoke.db.damaged";
 /// It cannot be opened, and not because of damage, or no new one can be built.
 pub fn open(home: &StateHome) -> Result<Store, StoreError> {
     let marked = home.root().join(MARK).exists();
-    let opened = if marked {
-        None
-    } else {
-        Some(open_and_read(home))
-    };
-    match opened {
-        Some(Err(StoreError::Corrupt { path, source })) => {
-            let damaged = StoreError::Corrupt { path, source };
+    match open_and_read(home) {
+        Err(damaged @ StoreError::Corrupt { .. }) => {
             rebuild(home, &error_chain(&damaged))?;
             Store::open(home)
         }
-        Some(other) => other,
-        None => {
+        Ok(store) if marked => {
+            store.close();
             rebuild(home, "the database was found damaged while it was in use")?;
             Store::open(home)
         }
+        // One of a newer program among others: it is for that one to rebuild.
+        other => other,
     }
 }
 

@@ -153,6 +153,9 @@ fn a_database_of_a_newer_version() {
     };
     without_log(&world);
     let known = user_version(1_000);
+    // Not even damage that was found lets an older program replace it.
+    let mark = world.state_home().join("convoke.db.damaged");
+    fs_err::write(&mark, "").expect("a mark");
     let before = fs_err::read(&path).expect("the database");
     let error = refused(&world, &["spawn", "--", "true"], "newer_state");
     assert!(error["message"].to_string().contains("1000"), "{error:#}");
@@ -161,6 +164,7 @@ fn a_database_of_a_newer_version() {
         before,
         "it is left alone"
     );
+    fs_err::remove_file(mark).expect("it is still there");
     user_version(known);
     assert_eq!(world.state(&job), "completed");
 }

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use convoke_test_support::{environment::TestEnvironment, mcp_client::McpClient, wait::wait_for};
+use convoke_test_support::{
+    environment::TestEnvironment, files, mcp_client::McpClient, wait::wait_for,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,30 +16,10 @@ use crate::{
     world::{spawn_scripted, world},
 };
 
-/// Every file below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // What is deleted meanwhile holds nothing.
-        let Ok(entries) = fs_err::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.filter_map(Result::ok) {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(_) => found.push(entry.path()),
-                Err(_) => {}
-            }
-        }
-    }
-    found
-}
-
 /// The files below a folder that hold some bytes.
 fn holders(folder: &Path, needle: &str) -> Vec<PathBuf> {
     let needle = needle.as_bytes();
-    files(folder)
+    files::below(folder)
         .into_iter()
         .filter(|path| {
             fs_err::read(path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|at| at == needle))
@@ -210,7 +192,7 @@ fn only_the_user_may_read_the_state_home() {
     };
     let home = world.state_home();
     assert_eq!(mode(&home), Some(0o700));
-    let all = files(&home);
+    let all = files::below(&home);
     assert!(
         all.iter().any(|path| path
             .parent()

@@ -1,11 +1,8 @@
 //! The secrets of jobs are nowhere in the state home.
 
-use std::{
-    collections::BTreeMap,
-    io::BufRead,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io::BufRead};
 
+use convoke_test_support::files;
 use serde_json::Value;
 
 use crate::soak::{ledger::Entry, plan::TOKEN_MARK, random::Random, stage::Stage};
@@ -18,7 +15,7 @@ const STREAM: u64 = 1 << 33;
 /// Looks for the secrets of some jobs in every file.
 pub fn nowhere(stage: &Stage, _jobs: &[Value]) -> usize {
     let sample = sample(stage);
-    for path in files(&stage.environment().state_home()) {
+    for path in files::below(&stage.environment().state_home()) {
         // What cannot be read is gone.
         let Ok(bytes) = fs_err::read(&path) else {
             continue;
@@ -57,24 +54,6 @@ fn tokens(bytes: &[u8]) -> Vec<&[u8]> {
         if rest.starts_with(rest_of_mark) && rest.len() >= length {
             let from = bytes.len() - rest.len() - 1;
             found.push(&bytes[from..from + 1 + length]);
-        }
-    }
-    found
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs_err::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.filter_map(Result::ok) {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => found.push(entry.path()),
-                _ => {}
-            }
         }
     }
     found
