@@ -178,6 +178,13 @@ impl Dispatcher {
         self.scheduler.adopt_leftovers(job);
     }
 
+    /// What the clock showed when the last thing known was noted: if it was set
+    /// back since, nobody waits for the difference. To be told before anything
+    /// else of a start.
+    pub fn restore_clock(&mut self, last: UnixMillis) {
+        self.scheduler.follow_clock(last);
+    }
+
     /// Ended jobs that hold places in the tree of a job in line.
     #[must_use]
     pub fn left_in_tree_of(&self, id: &JobId) -> Vec<JobId> {

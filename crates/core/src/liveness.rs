@@ -78,6 +78,9 @@ pub struct Signs {
     pub started: UnixMillis,
     /// The last output that was a sign of life.
     pub last_life: Option<UnixMillis>,
+    /// Milliseconds since then, or since the start, by the clock that limits are
+    /// measured by: a suspended machine is not silent.
+    pub silent_ms: u64,
     /// The agent says that it waits for its provider.
     pub provider_wait: Option<Lasting>,
     /// The agent waits for the answer of a person.
@@ -136,15 +139,14 @@ pub struct Liveness {
 #[must_use]
 pub fn judge(signs: &Signs) -> Liveness {
     let life = signs.last_life.unwrap_or(signs.started);
-    let silent_ms = signs.now.since(life);
     let works = signs.activity.is_some_and(|activity| activity.is_work());
     let (verdict, since) = if let Some(question) = &signs.question {
         (Verdict::WaitingOnPerson, question.since)
     } else if let Some(wait) = &signs.provider_wait {
         (Verdict::WaitingOnProvider, wait.since)
-    } else if silent_ms < QUIET_AFTER_MS || works {
+    } else if signs.silent_ms < QUIET_AFTER_MS || works {
         (Verdict::Working, life)
-    } else if signs.idle_ms > 0 && silent_ms >= signs.idle_ms / 2 {
+    } else if signs.idle_ms > 0 && signs.silent_ms >= signs.idle_ms / 2 {
         (Verdict::Stalled, life)
     } else {
         (Verdict::Quiet, life)
@@ -152,11 +154,11 @@ pub fn judge(signs: &Signs) -> Liveness {
     Liveness {
         verdict,
         since,
-        reasons: reasons(signs, verdict, life, silent_ms),
+        reasons: reasons(signs, verdict),
     }
 }
 
-fn reasons(signs: &Signs, verdict: Verdict, life: UnixMillis, silent_ms: u64) -> Vec<String> {
+fn reasons(signs: &Signs, verdict: Verdict) -> Vec<String> {
     let mut reasons = Vec::new();
     let lasts = |lasting: &Lasting| shown(signs.now.since(lasting.since));
     if let Some(question) = &signs.question {
@@ -169,9 +171,10 @@ fn reasons(signs: &Signs, verdict: Verdict, life: UnixMillis, silent_ms: u64) ->
             wait.what
         ));
     }
+    let silence = shown(signs.silent_ms);
     reasons.push(match signs.last_life {
-        Some(_) => format!("last sign of life {} ago", shown(silent_ms)),
-        None => format!("no sign of life since its start {} ago", shown(silent_ms)),
+        Some(_) => format!("last sign of life {silence} ago"),
+        None => format!("no sign of life since its start {silence} ago"),
     });
     if let Some(tool) = &signs.open_tool {
         reasons.push(format!("{} runs for {}", tool.what, lasts(tool)));
@@ -182,9 +185,10 @@ fn reasons(signs: &Signs, verdict: Verdict, life: UnixMillis, silent_ms: u64) ->
     // What is at work is spared at the limit, and so is not threatened by it.
     let threatened = verdict != Verdict::Working && verdict != Verdict::WaitingOnPerson;
     if threatened && signs.idle_ms > 0 {
+        let left_ms = signs.idle_ms.saturating_sub(signs.silent_ms);
         reasons.push(format!(
             "ended at {} by `limits.idle` ({}) unless something happens",
-            life.plus(signs.idle_ms).to_rfc3339(),
+            signs.now.plus(left_ms).to_rfc3339(),
             shown(signs.idle_ms)
         ));
     }
@@ -222,6 +226,7 @@ mod tests {
             now: NOW,
             started: ago(60 * MINUTE),
             last_life: Some(ago(ms)),
+            silent_ms: ms,
             provider_wait: None,
             question: None,
             open_tool: None,

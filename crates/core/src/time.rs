@@ -1,4 +1,4 @@
-//! Wall-clock instants as stored and sent.
+//! Instants as stored and sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,18 @@ impl UnixMillis {
         let stamp: jiff::Timestamp = text.parse().ok()?;
         u64::try_from(stamp.as_millisecond()).ok().map(Self)
     }
+}
+
+/// An instant on both clocks of a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// What a person's clock showed. It can be set, and jumps when a suspended
+    /// machine goes on.
+    pub wall: UnixMillis,
+    /// Milliseconds on the clock that limits are measured by: it never goes
+    /// back and, on Linux, stands still while the machine is suspended. It
+    /// begins anew with every start of the machine.
+    pub mono_ms: u64,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use convoke_core::{
     ids::JobId,
     lifecycle::JournalPoint,
     liveness::{Activity, Lasting, Usage},
-    time::UnixMillis,
+    time::{Moment, UnixMillis},
 };
 use convoke_store::{EventFile, EventFileError};
 use tokio::{sync::watch, time::Instant};
@@ -77,7 +77,9 @@ pub struct Output {
     /// When the agent last printed something.
     pub last_at: Option<UnixMillis>,
     /// When it last printed something that was a sign of life.
-    pub last_life: Option<UnixMillis>,
+    pub last_life: Option<Moment>,
+    /// When it was started.
+    pub started: Option<Moment>,
     /// It says that it waits for its provider.
     pub provider_wait: Option<Lasting>,
     /// The tool call that has lasted longest.

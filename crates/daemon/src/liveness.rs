@@ -6,7 +6,7 @@ use convoke_core::{
     ids::JobId,
     job::{Job, JobState},
     liveness::{Activity, Liveness, QUIET_AFTER_MS, Signs, Usage, judge},
-    time::UnixMillis,
+    time::Moment,
 };
 use convoke_runner::sweep;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -34,16 +34,28 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> Option<Liveness> {
 
 fn signs(job: &Job, live: &LiveJob) -> Signs {
     let output = live.output();
+    let now = clock::now();
+    let started = job.attempt_started_at.unwrap_or(job.accepted_at);
+    let silent_ms = match output.last_life.or(output.started) {
+        Some(moment) => silent_since(moment),
+        // The runner has not been read yet.
+        None => now.since(started),
+    };
     Signs {
-        now: clock::now(),
-        started: job.attempt_started_at.unwrap_or(job.accepted_at),
-        last_life: output.last_life,
+        now,
+        started,
+        last_life: output.last_life.map(|moment| moment.wall),
+        silent_ms,
         provider_wait: output.provider_wait,
         question: None,
         open_tool: output.open_tool,
         activity: live.reading().and_then(|reading| reading.activity),
         idle_ms: job.spec.limits.idle_ms,
     }
+}
+
+fn silent_since(moment: Moment) -> u64 {
+    convoke_runner::clock::mono_ms().saturating_sub(moment.mono_ms)
 }
 
 /// Looks at the processes of quiet jobs, again and again, until the daemon
@@ -67,7 +79,6 @@ pub async fn watch(daemon: Arc<Daemon>) {
 
 /// Jobs whose agent runs and is silent, with the root of its processes.
 fn quiet_jobs(daemon: &Daemon) -> Vec<(Arc<LiveJob>, i32)> {
-    let now = clock::now();
     let running: Vec<JobId> = {
         let dispatcher = daemon.dispatcher();
         let runs = |job: &&Job| matches!(job.state, JobState::Running { .. });
@@ -78,7 +89,7 @@ fn quiet_jobs(daemon: &Daemon) -> Vec<(Arc<LiveJob>, i32)> {
             .collect()
     };
     let live = running.iter().filter_map(|id| daemon.live.get(id));
-    live.filter(|live| is_silent(live, now))
+    live.filter(|live| is_silent(live))
         .filter_map(|live| {
             let agent = i32::try_from(live.process()?.pid).ok()?;
             // What the agent started and left belongs to it too: it hangs on
@@ -89,9 +100,9 @@ fn quiet_jobs(daemon: &Daemon) -> Vec<(Arc<LiveJob>, i32)> {
         .collect()
 }
 
-fn is_silent(live: &LiveJob, now: UnixMillis) -> bool {
+fn is_silent(live: &LiveJob) -> bool {
     let last = live.output().last_life;
-    last.is_none_or(|last| now.since(last) >= QUIET_AFTER_MS)
+    last.is_none_or(|last| silent_since(last) >= QUIET_AFTER_MS)
 }
 
 fn note(live: &LiveJob, usage: Usage) {

@@ -32,6 +32,14 @@ pub async fn restore(daemon: &Arc<Daemon>) -> Result<Found, StoreError> {
         ended: daemon.store.unfinalised()?,
         ..Found::default()
     };
+    let last_seq = daemon.store.last_seq()?;
+    if let Some(last) = daemon
+        .store
+        .records_after(last_seq.saturating_sub(1), 1)?
+        .first()
+    {
+        daemon.dispatcher().restore_clock(last.at);
+    }
     for job in daemon.store.live_jobs()?.jobs {
         open_events(daemon, &job);
         if let Some(attempt) = job.state.attempt() {
@@ -49,7 +57,7 @@ pub async fn restore(daemon: &Arc<Daemon>) -> Result<Found, StoreError> {
         }
     }
     leftovers::restore(daemon)?;
-    daemon.last_record.send_replace(daemon.store.last_seq()?);
+    daemon.last_record.send_replace(last_seq);
     Ok(found)
 }
 

@@ -100,7 +100,8 @@ impl Folder {
         file.sync_all()
     }
 
-    /// Writes `exit.json` into the reserved space; durable on return.
+    /// Writes `exit.json` into the reserved space, and syncs it. Its name is
+    /// sure to survive a power loss after [`Folder::sync`].
     pub fn write_exit(&self, record: &ExitRecord) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
         if bytes.len() > RESERVE {
@@ -118,11 +119,17 @@ impl Folder {
             .truncate(false)
             .mode(0o600)
             .open(&reserve)?;
+        // Blanks up to the reserved size: to cut the file would cost as much as
+        // another sync, and somebody waits for this one.
+        bytes.resize(bytes.len().max(RESERVE), b' ');
         file.write_all(&bytes)?;
-        file.set_len(bytes.len() as u64)?;
         // Named first, as in `write_atomic`.
         fs::rename(&reserve, self.file(paths::EXIT))?;
-        file.sync_all()?;
+        file.sync_all()
+    }
+
+    /// Syncs the names of the files.
+    pub fn sync(&self) -> io::Result<()> {
         self.dir.sync_all()
     }
 }

@@ -8,7 +8,7 @@
 
 mod accounting;
 mod child;
-mod clock;
+pub mod clock;
 mod contain;
 mod folder;
 mod hooks;
@@ -89,6 +89,7 @@ fn refuse(folder: &Folder, runner_id: &str, error: StartError) -> Result<bool, S
         ..blank_record(runner_id)
     };
     folder.write_exit(&record).map_err(at("exit record"))?;
+    folder.sync().map_err(at("exit record"))?;
     Ok(true)
 }
 
@@ -102,6 +103,7 @@ fn blank_record(runner_id: &str) -> ExitRecord {
         signal: None,
         started: false,
         wall_ms: clock::wall_ms(),
+        wall_us: 0,
         mono_ms: clock::mono_ms(),
         active_ms: 0,
         journal_len: 0,

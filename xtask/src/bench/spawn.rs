@@ -70,8 +70,7 @@ pub fn measure(world: &World) -> Result<Vec<Figure>, Error> {
     ])
 }
 
-/// From the runner's exit stamp to the answer of `codex_wait_any`. The stamp
-/// has whole milliseconds, so that half a millisecond is added on average.
+/// From the runner's exit stamp to the answer of `codex_wait_any`.
 pub fn measure_wake(world: &World) -> Result<Vec<Figure>, Error> {
     let mut fresh = World::new(world.fdatasync_ms, world.quick)?;
     // No agent ends while its start is still being made up for.
@@ -87,10 +86,9 @@ pub fn measure_wake(world: &World) -> Result<Vec<Figure>, Error> {
             .as_secs_f64()
             * 1000.0;
         let job = spawned["jobId"].as_str().unwrap_or_default();
-        let stamp = fresh.exit_record(job)?["wall_ms"]
-            .as_f64()
-            .unwrap_or(f64::NAN);
-        times.push(answered - stamp);
+        let record = fresh.exit_record(job)?;
+        let part = |name: &str| record[name].as_f64().unwrap_or(f64::NAN);
+        times.push(answered - part("wall_ms") - part("wall_us") / 1000.0);
     }
     Ok(vec![
         Figure::new(

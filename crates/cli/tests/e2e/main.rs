@@ -6,6 +6,7 @@ mod bad_state;
 mod basics;
 mod caps;
 mod checks;
+mod clock_jumps;
 mod codex_world;
 mod command_jobs;
 mod daemon;

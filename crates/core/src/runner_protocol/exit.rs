@@ -26,6 +26,9 @@ pub struct ExitRecord {
     /// Wall clock before the final sync, milliseconds since the epoch: the exit
     /// stamp.
     pub wall_ms: u64,
+    /// Microseconds beyond `wall_ms`, below 1,000; 0 where they are not known.
+    #[serde(default)]
+    pub wall_us: u16,
     /// Monotonic clock before the final sync, milliseconds.
     pub mono_ms: u64,
     /// Milliseconds that counted against the wall limit in this attempt.

@@ -332,6 +332,13 @@ fn report(daemon: &Daemon, job: &Job, attempt: u32, verdict: Verdict) {
 /// The verdict without secrets: messages quote what programs printed, and
 /// command lines.
 fn masked(daemon: &Daemon, job: &JobId, verdict: Verdict) -> Verdict {
+    if let Verdict::Settled(end) = &verdict
+        && !matches!(end.outcome, Outcome::Failed(_))
+        && end.leftovers.is_empty()
+    {
+        // There are no words in it.
+        return verdict;
+    }
     let Ok(Some(masker)) = secrets::masker_of(daemon, job) else {
         return verdict;
     };

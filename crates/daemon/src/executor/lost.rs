@@ -64,6 +64,7 @@ fn record(runner: &RunnerId, message: &str, leftovers: &[ProcessRef]) -> ExitRec
         signal: None,
         started: true,
         wall_ms: clock::now().0,
+        wall_us: 0,
         mono_ms: 0,
         active_ms: 0,
         journal_len: 0,

@@ -13,7 +13,7 @@ use convoke_core::{
     liveness::Lasting,
     mask::Masker,
     runner_protocol::{Control, Line, LineAssembler, Record, Rung, Stream},
-    time::UnixMillis,
+    time::{Moment, UnixMillis},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -74,6 +74,12 @@ pub struct State {
     /// The tool call that has lasted longest: its id, and since when.
     #[serde(default)]
     open_tool: Option<(String, UnixMillis)>,
+    /// When the agent was started.
+    #[serde(default)]
+    started: Option<Moment>,
+    /// The last sign of life.
+    #[serde(default)]
+    last_life: Option<Moment>,
 }
 
 /// Denied actions that are kept for the result.
@@ -91,7 +97,6 @@ pub struct Projection {
     /// Offset and number of the events derived at that offset.
     place: (u64, u32),
     last_output: Option<UnixMillis>,
-    last_life: Option<UnixMillis>,
 }
 
 impl State {
@@ -115,6 +120,8 @@ impl Projection {
             lines_from: None,
             provider_wait_since: None,
             open_tool: None,
+            started: None,
+            last_life: None,
         };
         Self::resume(attempt, state, 0, masker)
     }
@@ -132,7 +139,6 @@ impl Projection {
             masker,
             place: (u64::MAX, 0),
             last_output: None,
-            last_life: None,
         }
     }
 
@@ -171,7 +177,8 @@ impl Projection {
         Output {
             point: Some(point),
             last_at: self.last_output,
-            last_life: self.last_life,
+            last_life: self.state.last_life,
+            started: self.state.started,
             provider_wait: self
                 .state
                 .provider_wait_since
@@ -218,7 +225,7 @@ impl Projection {
                 for line in lines {
                     self.on_line(&line, line.record_offset, &mut facts);
                 }
-                self.note_signs(at);
+                self.note_signs(moment(record));
             }
         }
         facts
@@ -226,13 +233,14 @@ impl Projection {
 
     /// Keeps since when what the driver tells of lasts. Output is a sign of life
     /// unless the agent only says that it waits.
-    fn note_signs(&mut self, at: UnixMillis) {
+    fn note_signs(&mut self, moment: Moment) {
+        let at = moment.wall;
         let driver = &self.state.driver;
         if driver.waits_for_provider().is_some() {
             self.state.provider_wait_since.get_or_insert(at);
         } else {
             self.state.provider_wait_since = None;
-            self.last_life = Some(at);
+            self.state.last_life = Some(moment);
         }
         let open = driver.open_tool().map(|(id, _)| id);
         let known = self.state.open_tool.as_ref().map(|(id, _)| id.as_str());
@@ -282,6 +290,7 @@ impl Projection {
         match control {
             Control::Contained { rung, .. } => self.state.containment = rung_name(rung).to_owned(),
             Control::AgentStarted { pid, .. } => {
+                self.state.started = Some(moment(record));
                 let pid = u32::try_from(pid).unwrap_or_default();
                 let containment = self.state.containment.clone();
                 let content =
@@ -303,7 +312,7 @@ impl Projection {
                 self.event(record.offset, at, event, facts);
             }
             Control::Active { cpu_ms, io_bytes } => {
-                self.last_life = Some(at);
+                self.state.last_life = Some(moment(record));
                 let content = json!({"kind": "active", "cpuMs": cpu_ms, "ioBytes": io_bytes});
                 let event = NewEvent::new(EventKind::Progress, content);
                 self.event(record.offset, at, event, facts);
@@ -399,6 +408,13 @@ fn joined(lines: Vec<Line>) -> Vec<Line> {
 pub fn denial_text(event: &NewEvent) -> String {
     let said = |key: &str| event.content[key].as_str().unwrap_or_default();
     format!("{} ({})", said("message"), said("remedy"))
+}
+
+fn moment(record: &Record) -> Moment {
+    Moment {
+        wall: UnixMillis(record.header.wall_ms),
+        mono_ms: record.header.mono_ms,
+    }
 }
 
 /// The rung's name as stored and shown.

@@ -27,12 +27,12 @@ impl Supervisor<'_> {
         if let Some(ExitCause::FolderGone | ExitCause::Superseded) = self.cause {
             return false;
         }
-        let (wall_ms, mono_ms) = (clock::wall_ms(), clock::mono_ms());
+        let (wall, mono_ms) = (clock::wall_ms_us(), clock::mono_ms());
         if !self.journal_broken {
             self.sync_journal();
         }
         self.hooks.reach(Point::BeforeExitRecord);
-        let record = self.exit_record(wall_ms, mono_ms, leftovers);
+        let record = self.exit_record(wall, mono_ms, leftovers);
         let written = self.folder.write_exit(&record).is_ok();
         self.hooks.reach(Point::AfterExitRecord);
         if written {
@@ -40,6 +40,9 @@ impl Supervisor<'_> {
             self.server
                 .send_current(&RunnerMessage::Len { journal_len });
             self.server.send_current(&RunnerMessage::Exited {});
+            // Told first: the daemon keeps the outcome in its database, and so
+            // needs the name no more.
+            let _ = self.folder.sync();
         }
         written
     }
@@ -68,7 +71,7 @@ impl Supervisor<'_> {
 
     fn exit_record(
         &mut self,
-        wall_ms: u64,
+        (wall_ms, wall_us): (u64, u16),
         mono_ms: u64,
         leftovers: Vec<ProcessNote>,
     ) -> ExitRecord {
@@ -104,6 +107,7 @@ impl Supervisor<'_> {
             signal: exit.signal,
             started: self.started,
             wall_ms,
+            wall_us,
             mono_ms,
             active_ms: self.accounting.active(mono_ms),
             journal_len: self.journal.len(),
