@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     damage,
     discovery::{Codex, Environment, TurnSettings},
-    environment, error_chain, executor,
+    disk_space, environment, error_chain, executor,
     state::Daemon,
 };
 
@@ -236,15 +236,17 @@ fn codex_home(environment: &Environment) -> String {
 
 fn state_folder(daemon: &Daemon) -> Check {
     let root = daemon.home.root();
-    match rustix::fs::statvfs(root) {
-        Ok(space) => {
-            let free = space.f_bavail.saturating_mul(space.f_frsize) / (1024 * 1024);
+    match disk_space::free(daemon) {
+        Ok(free) => {
+            let free = free >> 20;
             if free < 1024 {
                 return Check {
                     name: "state.folder".into(),
                     verdict: Verdict::Warning,
                     message: format!("{} has {free} MiB left", root.display()),
-                    repair: Some("free space: a job may write up to 512 MiB of output".into()),
+                    repair: Some(
+                        "free space: a job may write up to 512 MiB of output, and below `limits.free_space` none is accepted".into(),
+                    ),
                 };
             }
             ok(
@@ -252,9 +254,9 @@ fn state_folder(daemon: &Daemon) -> Check {
                 format!("{} ({free} MiB free)", root.display()),
             )
         }
-        Err(errno) => broken(
+        Err(error) => broken(
             "state.folder",
-            format!("{}: {errno}", root.display()),
+            format!("{}: {error}", root.display()),
             "check the folder",
         ),
     }

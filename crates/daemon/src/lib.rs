@@ -16,6 +16,7 @@ mod control;
 mod damage;
 mod database;
 mod discovery;
+mod disk_space;
 mod doctor;
 mod environment;
 mod event_pages;

@@ -18,6 +18,8 @@ struct SmallDisk(Child);
 
 impl SmallDisk {
     fn of(world: &mut TestEnvironment, size: &str) -> Option<Self> {
+        // The disk is smaller than what is kept free otherwise.
+        world.write_config("[limits]\nfree_space = \"0\"\n");
         let home = world.state_home();
         fs_err::create_dir(&home).expect("the state home");
         let script = format!(
@@ -152,6 +154,44 @@ fn a_full_disk_refuses_jobs_and_loses_none() {
     }
     let next = world.spawn_command(&[], &["true"]);
     assert_eq!(world.wait_end(&next), "completed");
+    drop(world);
+    drop(disk);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_takes_no_jobs_and_keeps_those_there_are() {
+    let mut world = world();
+    let Some(disk) = SmallDisk::of(&mut world, "24m") else {
+        return;
+    };
+    world.write_config("[limits]\nfree_space = \"8MiB\"\n");
+    let gate = world.root().join("gate");
+    let script = json!([
+        {"do": "wait_file", "path": gate},
+        {"do": "out", "size": 65_536, "repeat": 4},
+        {"do": "out", "text": "the result"},
+    ]);
+    let job = spawn_scripted(&world, &[], &script);
+    world.wait_state(&job, &["running"]);
+    let ballast = disk.path(&world, "ballast");
+    fs_err::write(&ballast, vec![0; 17 * 1024 * 1024]).expect("there is room");
+    let refused = world.run(&["--format", "json", "spawn", "--", "true"]);
+    assert_eq!(refused.code, Some(6), "{refused}");
+    let error: Value = serde_json::from_str(&refused.stderr).expect("JSON");
+    assert_eq!(error["code"], "disk_full", "{error:#}");
+    let message = error["message"].as_str().expect("a message");
+    assert!(
+        message.contains("`limits.free_space` is 8 MiB"),
+        "{message}"
+    );
+    // What was accepted before ends with its whole result.
+    fs_err::write(&gate, "").expect("the gate opens");
+    assert_eq!(world.wait_end(&job), "completed");
+    assert!(world.ok(&["result", &job]).ends_with("the result"));
+    fs_err::remove_file(&ballast).expect("removed");
+    let next = world.spawn_command(&[], &["true"]);
+    assert_eq!(world.wait_end(&next), "completed");
+    world.ok(&["daemon", "stop", "--jobs"]);
     drop(world);
     drop(disk);
 }

@@ -27,8 +27,8 @@ pub use build::Continuation;
 pub use repeats::key_of;
 
 use crate::{
-    api_errors, clock, config::Config, error_chain, lifecycle_events, live::LiveJob, needs, spares,
-    state::Daemon, views,
+    api_errors, clock, config::Config, disk_space, error_chain, lifecycle_events, live::LiveJob,
+    needs, spares, state::Daemon, views,
 };
 
 /// Most jobs of one request.
@@ -76,6 +76,7 @@ pub async fn spawn_continuing(
     let config = daemon
         .config()
         .map_err(|error| api_errors::of_config(&error))?;
+    disk_space::check(daemon, &config)?;
     // Whoever continues a job holds it already.
     let has_sessions = request.jobs.iter().any(|job| job.session.is_some());
     let _turns = if has_sessions && continuation.is_none() {

@@ -48,6 +48,9 @@ pub struct Config {
     pub caps: Caps,
     /// How many jobs may wait.
     pub queue_limit: usize,
+    /// Bytes that must be free on the disk of the state home for a new job to be
+    /// accepted; 0 means that none need be.
+    pub free_space: u64,
     /// Limits of jobs that ask for none.
     pub limits: Limits,
     /// How failed attempts of jobs that do not say it are repeated.
@@ -125,6 +128,7 @@ impl Default for Config {
         Self {
             caps: Caps::default(),
             queue_limit: 10_000,
+            free_space: 64 << 20,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
             retention: Retention {
@@ -244,6 +248,10 @@ impl Config {
             self.limits.output_bytes = size("limits.output", text, origin)?;
             self.note("limits.output", origin);
         }
+        if let Some(text) = &table.free_space {
+            self.free_space = size("limits.free_space", text, origin)?;
+            self.note("limits.free_space", origin);
+        }
         Ok(())
     }
 
@@ -348,7 +356,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 23] = [
+        let values: [(&'static str, Value); 24] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -357,6 +365,7 @@ impl Config {
             ("limits.idle", show_ms(self.limits.idle_ms)),
             ("limits.first_event", show_ms(self.limits.first_event_ms)),
             ("limits.output", json!(self.limits.output_bytes)),
+            ("limits.free_space", json!(self.free_space)),
             ("retention.age", show_ms(self.retention.age_ms)),
             ("retention.jobs", json!(self.retention.jobs)),
             ("retention.size", json!(self.retention.bytes)),

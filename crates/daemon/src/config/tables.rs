@@ -28,6 +28,7 @@ pub(super) struct LimitsTable {
     pub(super) idle: Option<String>,
     pub(super) first_event: Option<String>,
     pub(super) output: Option<String>,
+    pub(super) free_space: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
