@@ -14,6 +14,7 @@ use convoke_core::{
     ids::{JobId, RunnerId},
     job::Job,
     lifecycle::{JobEnd, LifecycleEvent, Outcome, StopReason},
+    runner_protocol::{ExitRecord, ProcessNote, RunnerIdentity, paths},
     time::UnixMillis,
 };
 use rusqlite::{Connection, OpenFlags};
@@ -26,6 +27,7 @@ use crate::{
     job_folder::AcceptedFile,
     private_folder,
     queries::{
+        blocked::{self, Blocking},
         forget, lifecycle, projection,
         sessions::{self, Session},
     },
@@ -161,6 +163,12 @@ fn insert(
             projection::update(connection, &job)?;
         }
     }
+    if job.is_over()
+        && let Some(attempt) = last
+        && let Some(left) = left_of(home, id, attempt)
+    {
+        blocked::save(connection, &left)?;
+    }
     // The environment is the last that goes when a job is settled.
     if job.is_over() && !home.job_env(id).exists() {
         projection::set_finalised(connection, id)?;
@@ -182,6 +190,28 @@ pub(crate) fn repair_job(
     forget::delete_records(connection, id)?;
     insert(connection, home, id, accepted, &runners)?;
     Ok(true)
+}
+
+/// What the last attempt of a job left running, by its runner's own account. The
+/// commands are not taken over: they may hold secrets.
+fn left_of(home: &StateHome, id: &JobId, attempt: u32) -> Option<Blocking> {
+    let folder = home.runner_folder(&RunnerId::of_attempt(id, attempt));
+    let exit: ExitRecord = read(&folder.join(paths::EXIT))?;
+    let identity: RunnerIdentity = read(&folder.join(paths::IDENTITY))?;
+    let without_words = |process: ProcessNote| ProcessNote {
+        command: String::new(),
+        ..process
+    };
+    let processes: Vec<_> = exit.leftovers.into_iter().map(without_words).collect();
+    (!processes.is_empty()).then(|| Blocking {
+        job: id.clone(),
+        boot_id: identity.boot_id,
+        processes,
+    })
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs_err::read(path).ok()?).ok()
 }
 
 /// When and how the job ended, by the last of its events.

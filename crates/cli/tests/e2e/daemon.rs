@@ -1,11 +1,11 @@
 //! The commands that look after the daemon.
 
-use convoke_test_support::environment::TestEnvironment;
+use convoke_test_support::{environment::TestEnvironment, mcp_client::McpClient};
 use serde_json::{Value, json};
 
 use crate::{
     checks::{messages, whole_events},
-    world::{spawn_scripted, world},
+    world::{scripted_agent, spawn_scripted, world},
 };
 
 #[test]
@@ -69,6 +69,34 @@ fn an_older_daemon_hands_over_and_its_jobs_go_on() {
     assert_eq!(world.wait_end(&job), "completed");
     assert_eq!(messages(&whole_events(&world, &job)), ["first", "last"]);
     assert_eq!(world.json(&["status", &job])["attempts"], 1);
+}
+
+#[test]
+fn an_old_mcp_server_goes_on_with_a_newer_daemon() {
+    let mut world = world();
+    world.add_scripted_codex(&scripted_agent());
+    let mut old = McpClient::start(&world, &[], "old");
+    let says = |text: &str| json!([{"do": "codex", "message": text}]).to_string();
+    let first = old.call_ok("codex_spawn", json!({"prompt": says("one")}));
+    world.wait_end(first["jobId"].as_str().expect("an id"));
+    // The program is replaced and its daemon restarted.
+    world.ok(&["daemon", "stop"]);
+    world.ok(&["daemon", "start"]);
+    let newer = pretend_version(&world, "99.0.0");
+    for (job, text) in [(first, "one"), (Value::Null, "two")] {
+        let job = match job {
+            Value::Null => old.call_ok("codex_spawn", json!({"prompt": says(text)})),
+            job => job,
+        };
+        let wait = json!({"jobIds": [job["jobId"]], "timeoutMs": 30_000});
+        assert_eq!(
+            old.call_ok("codex_wait_any", wait)["completedJobId"],
+            job["jobId"]
+        );
+        let result = old.call_ok("codex_result", json!({"jobId": job["jobId"]}));
+        assert_eq!(result["finalMessage"], text);
+    }
+    assert_eq!(world.json(&["daemon", "status"])["pid"], newer);
 }
 
 #[test]

@@ -77,6 +77,25 @@ fn they_hold_a_place_in_the_tree_until_they_are_gone() {
 }
 
 #[test]
+fn they_are_known_when_the_database_is_lost() {
+    let Some((world, program)) = world_with_roots_program() else {
+        return;
+    };
+    let (job, pid) = left(&world, &program, "danger-full-access");
+    let pid = pid.expect("the process is left");
+    world.kill_daemon();
+    for part in ["", "-wal", "-shm"] {
+        let path = world.state_home().join(format!("convoke.db{part}"));
+        if path.exists() {
+            fs_err::write(path, "no database").expect("damaged");
+        }
+    }
+    let next = waiting(&world, &job);
+    census::kill(pid);
+    assert_eq!(world.wait_end(&next), "completed");
+}
+
+#[test]
 fn a_person_can_let_go_of_them() {
     let Some((world, program)) = world_with_roots_program() else {
         return;
