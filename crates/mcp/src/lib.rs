@@ -28,6 +28,7 @@ mod spawn;
 mod spawn_group;
 mod status;
 mod synchronous;
+mod test_hooks;
 mod wait;
 mod words;
 

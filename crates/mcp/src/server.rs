@@ -25,7 +25,8 @@ use crate::{
     arguments, catalog, control,
     end_of_input::NotesEnd,
     errors::{self, Failure, Outcome},
-    events, help, jobs, result, sessions, spawn, spawn_group, status, synchronous, wait,
+    events, help, jobs, result, sessions, spawn, spawn_group, status, synchronous, test_hooks,
+    wait,
 };
 
 /// What a server is told by whoever starts it.
@@ -143,7 +144,8 @@ impl JobsServer {
             arguments,
             input_ended: self.input_ended.clone(),
         };
-        match tool.name.as_ref() {
+        test_hooks::reach("call_checked", &tool.name);
+        let outcome = match tool.name.as_ref() {
             "codex" => synchronous::codex(&call).await,
             "codex_spawn" => spawn::codex_spawn(&call).await,
             "codex_spawn_group" => spawn_group::codex_spawn_group(&call).await,
@@ -159,7 +161,9 @@ impl JobsServer {
             "ping" => help::ping(&call),
             "help" => help::help(),
             other => unreachable!("{other} is published without an answer"),
-        }
+        };
+        test_hooks::reach("call_done", &tool.name);
+        outcome
     }
 }
 

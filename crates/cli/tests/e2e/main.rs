@@ -1,6 +1,7 @@
 //! The program as its users meet it: real processes, a daemon of its own for
 //! every test.
 
+mod agent_deaths;
 mod bad_input;
 mod bad_state;
 mod basics;
@@ -16,6 +17,7 @@ mod disk;
 mod earlier_state;
 mod kills;
 mod limits;
+mod mcp_deaths;
 mod mcp_tools;
 mod pages;
 mod power_cli;

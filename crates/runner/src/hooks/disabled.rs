@@ -14,4 +14,9 @@ impl Hooks {
 
     /// Says that the runner has come to a point.
     pub fn reach(&self, _point: Point) {}
+
+    /// Whether the agent is to die here: it is not.
+    pub fn agent_dies_at(&self, _point: Point) -> bool {
+        false
+    }
 }

@@ -1,5 +1,6 @@
 //! Hooks of test builds: the process kills itself at the point that
-//! `CONVOKE_TEST_STOP_AT` names.
+//! `CONVOKE_TEST_STOP_AT` names, or its agent at the one that
+//! `CONVOKE_TEST_AGENT_DIES_AT` names.
 
 use super::Point;
 
@@ -7,13 +8,15 @@ use super::Point;
 #[derive(Debug, Clone, Default)]
 pub struct Hooks {
     stop_at: Option<String>,
+    agent_dies_at: Option<String>,
 }
 
 impl Hooks {
-    /// Reads `CONVOKE_TEST_STOP_AT`.
+    /// Reads both variables.
     pub fn from_env() -> Self {
         Self {
             stop_at: std::env::var("CONVOKE_TEST_STOP_AT").ok(),
+            agent_dies_at: std::env::var("CONVOKE_TEST_AGENT_DIES_AT").ok(),
         }
     }
 
@@ -25,5 +28,10 @@ impl Hooks {
             let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
             std::process::abort();
         }
+    }
+
+    /// Whether the agent is to be killed here.
+    pub fn agent_dies_at(&self, point: Point) -> bool {
+        self.agent_dies_at.as_deref() == Some(point.name())
     }
 }

@@ -1,4 +1,4 @@
-//! Named points in a runner's life at which tests can end it.
+//! Named points in a runner's life at which tests can end it, or its agent.
 
 #[cfg(not(feature = "test-hooks"))]
 mod disabled;
@@ -19,8 +19,16 @@ pub enum Point {
     RunnerIdentified,
     /// The container stands; no agent in it.
     RunnerContained,
+    /// The agent's process exists and waits to be told to go.
+    AgentHeld,
     /// The agent was told to go.
     AgentStarted,
+    /// The first of its output is in the journal.
+    FirstOutput,
+    /// The first rung of a stop was taken.
+    StopBegun,
+    /// Its standard output has ended.
+    OutputEnded,
     /// The agent's end was noticed.
     AgentExited,
     /// Everything is swept and synced but `exit.json`.
@@ -30,13 +38,17 @@ pub enum Point {
 }
 
 impl Point {
-    /// The name used in `CONVOKE_TEST_STOP_AT`.
+    /// The name used in `CONVOKE_TEST_STOP_AT` and `CONVOKE_TEST_AGENT_DIES_AT`.
     pub fn name(self) -> &'static str {
         match self {
             Self::RunnerLocked => "runner_locked",
             Self::RunnerIdentified => "runner_identified",
             Self::RunnerContained => "runner_contained",
+            Self::AgentHeld => "agent_held",
             Self::AgentStarted => "agent_started",
+            Self::FirstOutput => "first_output",
+            Self::StopBegun => "stop_begun",
+            Self::OutputEnded => "output_ended",
             Self::AgentExited => "agent_exited",
             Self::BeforeExitRecord => "before_exit_record",
             Self::AfterExitRecord => "after_exit_record",

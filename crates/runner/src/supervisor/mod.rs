@@ -319,6 +319,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Says that a point has come at which the agent is there.
+    fn reach(&self, point: Point) {
+        self.hooks.reach(point);
+        if self.hooks.agent_dies_at(point)
+            && let Some(agent) = &self.agent
+        {
+            let _ = agent.handle.signal(rustix::process::Signal::KILL);
+        }
+    }
+
     fn note_containment(&mut self) {
         let (rung, detail) = {
             let report = self.container.report();
@@ -336,10 +346,11 @@ impl<'a> Supervisor<'a> {
                     start_time: agent.process.start_time,
                 });
                 self.agent = Some(agent);
+                self.reach(Point::AgentHeld);
                 self.accounting.start(clock::mono_ms());
                 // A failed write means the agent is gone; its end is coming.
                 let _ = rustix::io::write(&self.go, b"x");
-                self.hooks.reach(Point::AgentStarted);
+                self.reach(Point::AgentStarted);
             }
             Err(error) => {
                 // Nothing was executed: what was to hold the agent is gone.

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::Supervisor;
 use crate::child::{ERROR_MESSAGE, parse_error};
 use crate::clock;
+use crate::hooks::Point;
 
 /// Most bytes read at the very end from one pipe.
 const LAST_READ: usize = 16 * 1024 * 1024;
@@ -41,12 +42,16 @@ impl Supervisor<'_> {
                 let buffer = std::mem::take(&mut self.buffer);
                 self.record(stream, &buffer[..n]);
                 self.buffer = buffer;
+                if self.accounting.output_bytes() == bytes {
+                    self.reach(Point::FirstOutput);
+                }
                 true
             }
             Err(Errno::AGAIN | Errno::INTR) => false,
             Ok(_) | Err(_) => {
                 if is_stdout {
                     self.stdout = None;
+                    self.reach(Point::OutputEnded);
                 } else {
                     self.stderr = None;
                 }

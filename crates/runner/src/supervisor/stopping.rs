@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use super::Supervisor;
 use crate::accounting::Finding;
 use crate::clock;
+use crate::hooks::Point;
 use crate::ladder::{Ladder, Step};
 use crate::sweep::signal_all;
 
@@ -124,6 +125,7 @@ impl Supervisor<'_> {
             self.signal_tree(Signal::CONT);
             self.accounting.resume(clock::mono_ms());
         }
+        self.reach(Point::StopBegun);
     }
 
     fn terminate(&mut self) {
