@@ -1,7 +1,7 @@
 //! Runs a program to its end, or kills it when its time is over.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{self, Receiver},
@@ -36,13 +36,38 @@ pub enum BoundedError {
 /// # Errors
 /// The program cannot be started or read, or was killed.
 pub fn output(command: &mut Command, deadline: Instant) -> Result<Output, BoundedError> {
+    output_with_input(command, &[], deadline)
+}
+
+/// The same with `input` on its stdin.
+///
+/// # Errors
+/// See [`output`].
+pub fn output_with_input(
+    command: &mut Command,
+    input: &[u8],
+    deadline: Instant,
+) -> Result<Output, BoundedError> {
+    let stdin = if input.is_empty() {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    };
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .map_err(BoundedError::Start)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_owned();
+        // On a thread of its own: the program may print before it has read. A
+        // failure shows in the program's own end.
+        thread::spawn(move || {
+            let _ = stdin.write_all(&input);
+        });
+    }
     let collected = collect(&mut child, deadline);
     if collected.is_err() {
         kill(child);

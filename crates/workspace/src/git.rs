@@ -178,11 +178,7 @@ fn run(
         command.args(["-c", setting]);
     }
     command.args(arguments);
-    for (name, _) in std::env::vars_os() {
-        if is_taken_away(&name) {
-            command.env_remove(name);
-        }
-    }
+    take_variables_away(&mut command);
     command
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
@@ -197,11 +193,21 @@ fn run(
     })
 }
 
+/// Takes away the variables by which git could be pointed elsewhere, or be made
+/// to run programs.
+pub(crate) fn take_variables_away(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if is_taken_away(&name) {
+            command.env_remove(name);
+        }
+    }
+}
+
 fn is_taken_away(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"GIT_") && !KEPT_VARIABLES.iter().any(|kept| name == *kept)
 }
 
-fn failed(folder: &Path, arguments: &[&str], stderr: &[u8]) -> GitError {
+pub(crate) fn failed(folder: &Path, arguments: &[&str], stderr: &[u8]) -> GitError {
     GitError::Failed {
         arguments: arguments.join(" "),
         folder: folder.to_owned(),

@@ -1,11 +1,21 @@
 //! What changed on disk around a job.
 //!
-//! For now: the state of a git repository before and after a job, by the `git`
-//! program, without touching the repository.
+//! `snapshot` is what git says of a repository at one moment, `checkpoint` what
+//! lies in the working tree at one moment, kept in a `private_repository`
+//! beside it; `tree_diff` is what is different between two checkpoints,
+//! `attribution` whose change that was, `rollback` takes changes back. All of it
+//! by the `git` program, which runs nothing that a repository could configure.
 
+pub mod attribution;
 pub mod bounded;
 pub mod changes;
+pub mod checkpoint;
 mod filter_memory;
 pub mod git;
+mod objects;
+pub mod private_repository;
 pub mod repository;
+pub mod rollback;
 pub mod snapshot;
+pub mod tree_diff;
+mod tree_writer;

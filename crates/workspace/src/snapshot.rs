@@ -94,8 +94,12 @@ pub fn take(top: &Path) -> Result<Snapshot, GitError> {
 }
 
 fn stamp(path: &Path) -> Option<(u64, i64)> {
-    let meta = fs_err::symlink_metadata(path).ok()?;
-    Some((meta.len(), meta.mtime() * 1_000_000_000 + meta.mtime_nsec()))
+    Some(stamp_of(&fs_err::symlink_metadata(path).ok()?))
+}
+
+/// Size in bytes and time of last change in nanoseconds since the epoch.
+pub(crate) fn stamp_of(meta: &std::fs::Metadata) -> (u64, i64) {
+    (meta.len(), meta.mtime() * 1_000_000_000 + meta.mtime_nsec())
 }
 
 fn parse_refs(output: &[u8]) -> BTreeMap<String, String> {

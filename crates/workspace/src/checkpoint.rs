@@ -1,0 +1,292 @@
+//! The state of a working tree at one moment, kept as a git tree in the
+//! [private repository](crate::private_repository) of the tree.
+//!
+//! All files count that are tracked, or untracked and not ignored, as they lie
+//! on disk. The user's index, HEAD, refs, stash and reflog are not touched.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::private_repository::{PrivateRepository, PrivateRepositoryError};
+
+/// Version of the stored form of [`Checkpoint`].
+pub const CHECKPOINT_VERSION: u32 = 1;
+
+/// How often a state is taken anew when files vanish while they are read.
+const TRIES: usize = 3;
+
+/// How much of a tree is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointLimits {
+    /// Files that are new or changed and larger than this many bytes are not
+    /// kept.
+    pub file_bytes: u64,
+    /// Most files of a folder that is no git repository.
+    pub plain_files: usize,
+    /// Most bytes of all files of a folder that is no git repository.
+    pub plain_bytes: u64,
+}
+
+impl Default for CheckpointLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 64 << 20,
+            plain_files: 20_000,
+            plain_bytes: 512 << 20,
+        }
+    }
+}
+
+/// A state that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Version of this form.
+    pub version: u32,
+    /// The git tree.
+    pub tree: String,
+    /// What the tree lacks, or has in an older state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+/// A path that is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The path, relative to the top.
+    pub path: String,
+    /// Why.
+    pub reason: SkipReason,
+    /// Size and time of last change, which tell whether it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<(u64, i64)>,
+}
+
+/// Why a path is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// It is larger than is kept.
+    Large,
+    /// It cannot be read.
+    Unreadable,
+    /// It is a repository of its own, of which only the commit is kept.
+    Repository,
+}
+
+/// Why there is no state.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The private repository cannot be used.
+    #[error("the state of the tree cannot be kept")]
+    Repository(#[from] PrivateRepositoryError),
+    /// The folder is no git repository and holds too much.
+    #[error(
+        "the state of {top} is not kept: it is no git repository and holds more than {files} files or {mib} MiB"
+    )]
+    TooLarge {
+        /// The folder.
+        top: String,
+        /// Most files.
+        files: usize,
+        /// Most bytes, in MiB.
+        mib: u64,
+    },
+}
+
+/// Keeps the state of the tree as it is now.
+///
+/// # Errors
+/// See [`CheckpointError`]; nothing is kept then.
+pub fn take(
+    repository: &PrivateRepository,
+    limits: &CheckpointLimits,
+) -> Result<Checkpoint, CheckpointError> {
+    let mut tries = 1;
+    loop {
+        match take_once(repository, limits) {
+            // A file vanished between two looks.
+            Err(CheckpointError::Repository(PrivateRepositoryError::Git(_))) if tries < TRIES => {
+                tries += 1;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+fn take_once(
+    repository: &PrivateRepository,
+    limits: &CheckpointLimits,
+) -> Result<Checkpoint, CheckpointError> {
+    let changed = changed_paths(repository)?;
+    let is_plain = !repository.top().join(".git").exists();
+    let found = sort_out(repository.top(), &changed, limits);
+    if is_plain && (changed.len() > limits.plain_files || found.bytes > limits.plain_bytes) {
+        return Err(CheckpointError::TooLarge {
+            top: repository.top().display().to_string(),
+            files: limits.plain_files,
+            mib: limits.plain_bytes >> 20,
+        });
+    }
+    let tree = match repository.known_tree() {
+        Some(tree) if found.kept.is_empty() && found.beyond_links.is_empty() => tree,
+        _ => write_tree(repository, &found)?,
+    };
+    Ok(Checkpoint {
+        version: CHECKPOINT_VERSION,
+        tree,
+        skipped: found.skipped,
+    })
+}
+
+/// Paths that are not as the index has them, or not in it and not ignored.
+fn changed_paths(
+    repository: &PrivateRepository,
+) -> Result<BTreeSet<Vec<u8>>, PrivateRepositoryError> {
+    let listed = repository.git(&[
+        "ls-files",
+        "-z",
+        "--modified",
+        "--deleted",
+        "--others",
+        "--exclude-standard",
+    ])?;
+    let paths = listed.split(|byte| *byte == 0);
+    Ok(paths
+        .filter(|path| !path.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
+}
+
+#[derive(Default)]
+struct Found {
+    /// Paths to be brought up to date in the index, each ended by a zero byte.
+    kept: Vec<u8>,
+    /// Paths to be taken out of the index, because a folder on the way was
+    /// replaced by a link; each ended by a zero byte.
+    beyond_links: Vec<u8>,
+    skipped: Vec<Skipped>,
+    bytes: u64,
+}
+
+fn sort_out(top: &Path, changed: &BTreeSet<Vec<u8>>, limits: &CheckpointLimits) -> Found {
+    let mut found = Found::default();
+    let mut links = Links::default();
+    for path in changed {
+        // Folders are listed when they are repositories of their own.
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let relative = Path::new(std::ffi::OsStr::from_bytes(path));
+        if links.lead_to(top, relative) {
+            // Git refuses to look there, and so to notice that it is gone.
+            found.beyond_links.extend_from_slice(path);
+            found.beyond_links.push(0);
+            continue;
+        }
+        let full = top.join(relative);
+        let mut skip = |reason, stamp| {
+            found.skipped.push(Skipped {
+                path: String::from_utf8_lossy(path).into_owned(),
+                reason,
+                stamp,
+            });
+        };
+        match fs_err::symlink_metadata(&full) {
+            Ok(meta) if meta.is_dir() => {
+                skip(SkipReason::Repository, None);
+                if !has_commit(&full) {
+                    continue;
+                }
+            }
+            Ok(meta) if meta.is_file() => {
+                let stamp = crate::snapshot::stamp_of(&meta);
+                if meta.len() > limits.file_bytes {
+                    skip(SkipReason::Large, Some(stamp));
+                    continue;
+                }
+                if fs_err::File::open(&full).is_err() {
+                    skip(SkipReason::Unreadable, Some(stamp));
+                    continue;
+                }
+                found.bytes += meta.len();
+            }
+            // A link, or nothing any more.
+            Ok(_) | Err(_) => {}
+        }
+        found.kept.extend_from_slice(path);
+        found.kept.push(0);
+    }
+    found
+}
+
+/// Folders of the tree that are links, as far as they were looked at.
+#[derive(Default)]
+struct Links {
+    known: HashMap<PathBuf, bool>,
+}
+
+impl Links {
+    /// Whether a folder on the way to `path` is a link.
+    fn lead_to(&mut self, top: &Path, path: &Path) -> bool {
+        path.ancestors()
+            .skip(1)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .any(|folder| {
+                *self.known.entry(folder.to_owned()).or_insert_with(|| {
+                    fs_err::symlink_metadata(top.join(folder)).is_ok_and(|meta| meta.is_symlink())
+                })
+            })
+    }
+}
+
+/// Whether a repository within the tree has a commit that git can note.
+fn has_commit(folder: &Path) -> bool {
+    crate::git::read_store(
+        folder,
+        &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"],
+    )
+    .is_ok()
+}
+
+fn write_tree(
+    repository: &PrivateRepository,
+    found: &Found,
+) -> Result<String, PrivateRepositoryError> {
+    repository.forget_tree()?;
+    if !found.beyond_links.is_empty() {
+        let remove = ["update-index", "-z", "--force-remove", "--stdin"];
+        repository.git_with(&remove, &found.beyond_links)?;
+    }
+    if !found.kept.is_empty() {
+        let update = [
+            "update-index",
+            "-z",
+            "--add",
+            "--remove",
+            "--replace",
+            "--stdin",
+        ];
+        repository.git_with(&update, &found.kept)?;
+    }
+    // Refuses when an object is missing.
+    let tree = repository.git(&["write-tree"])?;
+    let tree = String::from_utf8_lossy(&tree).trim().to_owned();
+    repository.remember_tree(&tree)?;
+    Ok(tree)
+}
+
+/// Whether everything a kept tree consists of is there.
+///
+/// # Errors
+/// Git cannot be run.
+pub fn is_whole(
+    repository: &PrivateRepository,
+    tree: &str,
+) -> Result<bool, PrivateRepositoryError> {
+    let check = ["rev-list", "--objects", "--quiet", "--end-of-options", tree];
+    // The objects of submodules are not ours.
+    Ok(repository.run(&check, &[])?.status.success())
+}

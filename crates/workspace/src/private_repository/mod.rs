@@ -1,0 +1,222 @@
+//! A git repository of our own beside a working tree, in which states of the
+//! tree are kept.
+//!
+//! The user's repository is only read. Ours has its own settings, index and
+//! objects, so that nothing of the user's changes and no setting, filter or
+//! hook of a repository runs a program: files are stored byte for byte as they
+//! lie on disk. Objects of the user's repository are linked into ours when it is
+//! made, so that they need not be stored again, and so that a later `git gc`
+//! there takes nothing from us.
+//!
+//! `commands.rs` runs git here, `seed.rs` fills a new repository.
+
+mod commands;
+mod seed;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use fs_err::{File, OpenOptions};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::git::GitError;
+
+/// Version of [`Identity`].
+const VERSION: u32 = 1;
+
+/// Name of the file that says whose repository this is.
+const IDENTITY: &str = "tree.json";
+
+/// Name of the file that is locked while the repository is used.
+const LOCK: &str = "lock";
+
+/// Name of the file that holds the tree of the index as it stands.
+const TREE: &str = "index.tree";
+
+/// Whose repository it is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity {
+    version: u32,
+    /// The working tree, absolute.
+    top: PathBuf,
+    /// Whether the objects of the user's repository are there.
+    seeded: bool,
+}
+
+/// The private repository of one working tree, locked for as long as this
+/// lives.
+#[derive(Debug)]
+pub struct PrivateRepository {
+    folder: PathBuf,
+    top: PathBuf,
+    // Released with it.
+    _lock: File,
+}
+
+/// Why a private repository cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateRepositoryError {
+    /// One of its files cannot be used.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Git failed in it.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// It belongs to another working tree, or to a newer version.
+    #[error("{} is not the repository of {}", folder.display(), top.display())]
+    Foreign {
+        /// The repository.
+        folder: PathBuf,
+        /// The working tree it was opened for.
+        top: PathBuf,
+    },
+}
+
+pub(crate) fn io_error(
+    operation: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(io::Error) -> PrivateRepositoryError {
+    let path = path.into();
+    move |source| PrivateRepositoryError::Io {
+        operation,
+        path,
+        source,
+    }
+}
+
+impl PrivateRepository {
+    /// Opens the repository of the working tree at `top` below `folder`, which
+    /// holds one for every tree, and makes it if there is none. Waits while
+    /// another process or thread uses it.
+    ///
+    /// # Errors
+    /// The repository cannot be made, opened or locked.
+    pub fn open(folder: &Path, top: &Path) -> Result<Self, PrivateRepositoryError> {
+        let folder = folder.join(name_of(top));
+        create_private(&folder)?;
+        let lock_path = folder.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io_error("open", &lock_path))?;
+        flock(&lock, FlockOperation::LockExclusive)
+            .map_err(|errno| io_error("lock", &lock_path)(errno.into()))?;
+        let repository = Self {
+            folder,
+            top: top.to_owned(),
+            _lock: lock,
+        };
+        repository.prepare()?;
+        Ok(repository)
+    }
+
+    /// The working tree.
+    #[must_use]
+    pub fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// Where the repository lies.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn prepare(&self) -> Result<(), PrivateRepositoryError> {
+        let path = self.folder.join(IDENTITY);
+        let known: Option<Identity> = fs_err::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match known {
+            Some(known) if known.version > VERSION || known.top != self.top => {
+                return Err(PrivateRepositoryError::Foreign {
+                    folder: self.folder.clone(),
+                    top: self.top.clone(),
+                });
+            }
+            Some(known) if known.seeded => {
+                // Left by a git that was killed: the lock is ours.
+                let _ = fs_err::remove_file(self.folder.join("index.lock"));
+                return Ok(());
+            }
+            _ => {}
+        }
+        seed::fill(self)?;
+        let identity = Identity {
+            version: VERSION,
+            top: self.top.clone(),
+            seeded: true,
+        };
+        let bytes =
+            serde_json::to_vec(&identity).map_err(|e| io_error("write", &path)(e.into()))?;
+        write_atomic(&path, &bytes)
+    }
+
+    /// The tree of the index, if it is known without asking.
+    pub(crate) fn known_tree(&self) -> Option<String> {
+        let text = fs_err::read_to_string(self.folder.join(TREE)).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Notes the tree of the index as it stands.
+    pub(crate) fn remember_tree(&self, tree: &str) -> Result<(), PrivateRepositoryError> {
+        write_atomic(&self.folder.join(TREE), tree.as_bytes())
+    }
+
+    /// Forgets it: the index is about to change.
+    pub(crate) fn forget_tree(&self) -> Result<(), PrivateRepositoryError> {
+        let path = self.folder.join(TREE);
+        match fs_err::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A folder's name that says which tree it is for, to people too.
+fn name_of(top: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let hash = Sha256::digest(top.as_os_str().as_bytes());
+    let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let plain: String = top
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        .take(32)
+        .collect();
+    let plain = plain.trim_start_matches('.');
+    format!("{plain}-{hash}")
+}
+
+fn create_private(folder: &Path) -> Result<(), PrivateRepositoryError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(io_error("create", folder))
+}
+
+fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), PrivateRepositoryError> {
+    let next = path.with_extension("next");
+    fs_err::write(&next, bytes).map_err(io_error("write", &next))?;
+    fs_err::rename(&next, path).map_err(io_error("rename", &next))
+}

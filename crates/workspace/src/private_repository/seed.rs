@@ -1,0 +1,287 @@
+//! Fills a new private repository from the user's: its settings, links to the
+//! objects, and the index, so that what is committed or staged need not be read
+//! and stored again.
+
+use std::{
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{PrivateRepository, PrivateRepositoryError, io_error};
+use crate::git::{self, GitError};
+
+/// What files are stored as, over everything a `.gitattributes` says: as they
+/// are.
+const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding\n";
+
+/// Settings and attributes through which git stores files other than as they
+/// are: what the user's index says of them is of no use then.
+const CONVERSIONS: [&str; 5] = ["text", "eol", "filter", "ident", "working-tree-encoding"];
+
+/// Fills it. What was begun before is begun anew.
+pub(super) fn fill(repository: &PrivateRepository) -> Result<(), PrivateRepositoryError> {
+    let top = repository.top();
+    let source = UserRepository::of(top);
+    let format = source.as_ref().map_or("sha1", |found| &found.object_format);
+    repository.init(format)?;
+    let info = repository.folder().join("info");
+    write(&info.join("attributes"), ATTRIBUTES.as_bytes())?;
+    let Some(source) = source else {
+        return Ok(());
+    };
+    let exclude = fs_err::read(source.common.join("info/exclude")).unwrap_or_default();
+    write(&info.join("exclude"), &exclude)?;
+    link_objects(&source, repository)?;
+    if index_is_of_no_use(top) {
+        adopt_paths(&source, repository)
+    } else {
+        adopt_index(&source, repository)
+    }
+}
+
+/// What is needed to know of the user's repository.
+struct UserRepository {
+    top: PathBuf,
+    /// Its own folder: of a linked work tree, the one within the main
+    /// repository's.
+    own: PathBuf,
+    /// The folder that all its work trees share.
+    common: PathBuf,
+    object_format: String,
+}
+
+impl UserRepository {
+    fn of(top: &Path) -> Option<Self> {
+        let asked = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--git-dir",
+            "--git-common-dir",
+            "--show-object-format",
+        ];
+        let answer = git::read_store(top, &asked).ok()?;
+        let text = String::from_utf8(answer).ok()?;
+        let mut lines = text.lines();
+        Some(Self {
+            top: top.to_owned(),
+            own: lines.next()?.into(),
+            common: lines.next()?.into(),
+            object_format: lines.next()?.to_owned(),
+        })
+    }
+}
+
+/// Links packs and loose objects. Where they cannot be linked, because they lie
+/// on another file system, they are looked up there, and what is stored here is
+/// what no commit holds.
+fn link_objects(
+    source: &UserRepository,
+    repository: &PrivateRepository,
+) -> Result<(), PrivateRepositoryError> {
+    let (from, to) = (
+        source.common.join("objects"),
+        repository.folder().join("objects"),
+    );
+    let mut alternates: Vec<PathBuf> = fs_err::read_to_string(from.join("info/alternates"))
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| from.join(line))
+        .collect();
+    let device = |path: &Path| fs_err::metadata(path).map(|meta| meta.dev()).ok();
+    if device(&from) != device(&to) || link_all(&from, &to).is_err() {
+        alternates.push(from);
+    }
+    if alternates.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = alternates
+        .iter()
+        .map(|path| format!("{}\n", path.display()))
+        .collect();
+    write(&to.join("info/alternates"), lines.concat().as_bytes())
+}
+
+fn link_all(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_loose = name.len() == 2;
+        if !(is_loose || name == "pack") || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        let folder = to.join(&name);
+        fs_err::create_dir_all(&folder)?;
+        let mut files: Vec<PathBuf> = fs_err::read_dir(entry.path())?
+            .map(|file| file.map(|file| file.path()))
+            .collect::<io::Result<_>>()?;
+        // An index without its pack is an error to git, a pack without its index
+        // is not.
+        files.sort_by_key(|file| file.extension() == Some("idx".as_ref()));
+        for file in files {
+            link(&file, &folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn link(file: &Path, folder: &Path) -> io::Result<()> {
+    let name = file.file_name().unwrap_or_default();
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    // Marks and files in the making are not for us.
+    let is_pack_part = matches!(extension, Some("pack" | "idx" | "rev"));
+    let is_object = extension.is_none() && !name.to_string_lossy().starts_with("tmp_");
+    if !is_pack_part && !is_object {
+        return Ok(());
+    }
+    match fs_err::hard_link(file, folder.join(name)) {
+        // Packed away or linked meanwhile.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            ) =>
+        {
+            Ok(())
+        }
+        linked => linked,
+    }
+}
+
+/// Whether git may store a file of this tree other than it is, or keeps its
+/// index in a form that needs its own folder. Any mention counts.
+fn index_is_of_no_use(top: &Path) -> bool {
+    let names = r"^(core\.(autocrlf|eol|splitindex|sparsecheckout)|index\.sparse)$";
+    let setting = ["config", "--get-regexp", names];
+    if !matches!(git::read_store(top, &setting), Err(GitError::Failed { .. })) {
+        return true;
+    }
+    let listed = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--",
+        "*.gitattributes",
+    ];
+    let Ok(files) = git::read_store(top, &listed) else {
+        return true;
+    };
+    let own = [
+        ".git/info/attributes".to_owned(),
+        String::from(".gitattributes"),
+    ];
+    let names = String::from_utf8_lossy(&files).into_owned();
+    let all = names.split('\0').filter(|name| !name.is_empty());
+    all.chain(own.iter().map(String::as_str)).any(|name| {
+        let text = fs_err::read(top.join(name)).unwrap_or_default();
+        mentions_conversion(&String::from_utf8_lossy(&text))
+    })
+}
+
+fn mentions_conversion(attributes: &str) -> bool {
+    attributes
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(|line| line.split_whitespace().skip(1))
+        .any(|word| {
+            let name = word.split('=').next().unwrap_or_default();
+            // `-text` and `binary` leave files as they are.
+            CONVERSIONS.contains(&name) || (name.starts_with('[') || name == "crlf")
+        })
+}
+
+/// Takes the user's index over, with what it knows of the files on disk.
+fn adopt_index(
+    source: &UserRepository,
+    repository: &PrivateRepository,
+) -> Result<(), PrivateRepositoryError> {
+    let index = repository.folder().join("index");
+    match fs_err::read(source.own.join("index")) {
+        Ok(bytes) => write(&index, &bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error("read", source.own.join("index"))(error)),
+    }
+    // Marks that hide changes are taken away: `assume-unchanged`, and
+    // `skip-worktree` of files that are there all the same. An index in parts,
+    // or one that git cannot read by itself here, is of no use.
+    let refreshed = repository.run(&["update-index", "-q", "--really-refresh"], &[])?;
+    // 1: something is to be refreshed, which the next state does.
+    if matches!(refreshed.status.code(), Some(0 | 1)) {
+        return Ok(());
+    }
+    adopt_paths(source, repository)
+}
+
+/// Takes over which files there are, but not what the index knows of them: all
+/// are read for the first state.
+fn adopt_paths(
+    source: &UserRepository,
+    repository: &PrivateRepository,
+) -> Result<(), PrivateRepositoryError> {
+    let index = repository.folder().join("index");
+    if let Err(error) = fs_err::remove_file(&index)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(io_error("remove", index)(error));
+    }
+    let entries = git::read_store(&source.top, &["ls-files", "-z", "--stage"])?;
+    // Of a path with conflicts, stages 1 to 3 are listed; one is enough.
+    let mut listed = Vec::with_capacity(entries.len());
+    for entry in entries.split(|byte| *byte == 0).filter(|e| !e.is_empty()) {
+        let Some((what, path)) = split_once(entry, b'\t') else {
+            continue;
+        };
+        let mut words = what.split(|byte| *byte == b' ');
+        let (Some(mode), Some(object)) = (words.next(), words.next()) else {
+            continue;
+        };
+        for part in [mode, b" ", object, b"\t", path, b"\0"] {
+            listed.extend_from_slice(part);
+        }
+    }
+    repository.git_with(&["update-index", "-z", "--index-info"], &listed)?;
+    Ok(())
+}
+
+fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let place = bytes.iter().position(|byte| *byte == at)?;
+    Some((&bytes[..place], &bytes[place + 1..]))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PrivateRepositoryError> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder).map_err(io_error("create", folder))?;
+    }
+    fs_err::write(path, bytes).map_err(io_error("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mentions_conversion;
+
+    #[test]
+    fn conversions_are_seen() {
+        for text in [
+            "* text=auto\n",
+            "*.sh text eol=lf\n",
+            "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+            "*.txt\tident\n",
+            "[attr]mine text\n",
+            "a crlf\n",
+        ] {
+            assert!(mentions_conversion(text), "{text}");
+        }
+        for text in [
+            "",
+            "# * text\n",
+            "*.png binary\n",
+            "*.lock -diff\n",
+            "* -text\n",
+            "gen/** linguist-generated\n",
+        ] {
+            assert!(!mentions_conversion(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! States of working trees, with the real git.
+
+mod checkpoints;
+mod rollbacks;
+mod scene;
