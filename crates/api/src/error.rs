@@ -57,6 +57,8 @@ request_codes! {
     QueueFull => "queue_full", 429, retry: true;
     /// The same idempotency key came with other arguments.
     IdempotencyConflict => "idempotency_conflict", 409, retry: false;
+    /// No state of the working tree is kept for what was asked.
+    CheckpointMissing => "checkpoint_missing", 409, retry: false;
     /// A configuration file or variable is wrong.
     ConfigInvalid => "config_invalid", 422, retry: false;
     /// The agent program cannot be found or used.

@@ -5,6 +5,7 @@
 //! fields. Readers ignore fields they do not know.
 
 pub mod caller;
+pub mod changes;
 pub mod control;
 pub mod daemon;
 pub mod doctor;

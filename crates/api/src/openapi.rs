@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{control, daemon, doctor, error, events, gc, job, paths, result, spawn};
+use crate::{changes, control, daemon, doctor, error, events, gc, job, paths, result, spawn};
 
 /// The OpenAPI 3.1 description of version 1.
 #[must_use]
@@ -30,6 +30,14 @@ pub fn document() -> Value {
         "A job's events as they come",
     );
     builder.get::<result::ResultQuery, result::JobResult>(paths::JOB_RESULT, "What came of a job");
+    builder.get::<changes::ChangesQuery, changes::JobChanges>(
+        paths::JOB_CHANGES,
+        "What a job changed in its working tree",
+    );
+    builder.post::<changes::RollbackRequest, changes::RollbackResponse>(
+        paths::ROLLBACK,
+        "Take back what a job changed, or what jobs changed since a state",
+    );
     builder
         .post::<control::CancelRequest, control::CancelResponse>(paths::JOB_CANCEL, "Stop a job");
     builder.post::<(), control::ReleaseResponse>(
@@ -149,7 +157,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 16);
+        assert_eq!(paths.len(), 18);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

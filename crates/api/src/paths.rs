@@ -12,6 +12,10 @@ pub const JOB_EVENTS: &str = "/v1/jobs/{job}/events";
 pub const JOB_EVENT_STREAM: &str = "/v1/jobs/{job}/events/stream";
 /// `GET`: what came of a job.
 pub const JOB_RESULT: &str = "/v1/jobs/{job}/result";
+/// `GET`: what a job changed.
+pub const JOB_CHANGES: &str = "/v1/jobs/{job}/changes";
+/// `POST`: take changes back.
+pub const ROLLBACK: &str = "/v1/rollback";
 /// `POST`: stop a job.
 pub const JOB_CANCEL: &str = "/v1/jobs/{job}/cancel";
 /// `POST`: let go of what is left of a job that is over.

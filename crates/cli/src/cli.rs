@@ -72,6 +72,12 @@ pub enum Command {
     Wait(commands::wait::Wait),
     /// Print the last message of a job
     Result(commands::result::ShowResult),
+    /// List what a job changed in its working tree, and whose change it was
+    Changes(commands::changes::Changes),
+    /// Show what a job changed as a patch
+    Diff(commands::diff::Diff),
+    /// Take back what a job changed
+    Rollback(commands::rollback::Rollback),
     /// Stop jobs
     Cancel(commands::cancel::Cancel),
     /// Stop a job and go on in its conversation with another prompt
@@ -106,6 +112,9 @@ impl Command {
             Self::Events(command) => command.run(context),
             Self::Wait(command) => command.run(context),
             Self::Result(command) => command.run(context),
+            Self::Changes(command) => command.run(context),
+            Self::Diff(command) => command.run(context),
+            Self::Rollback(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Interrupt(command) => command.run(context),
             Self::Release(command) => command.run(context),

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use convoke_api::{
+    changes::{ChangesQuery, JobChanges, RollbackRequest, RollbackResponse},
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
         WaitRequest, WaitResponse,
@@ -75,6 +76,16 @@ impl Connection {
     }
 
     /// Lets go of what is left of a job that is over.
+    pub async fn changes(&self, job: &str, query: &ChangesQuery) -> Answer<JobChanges> {
+        self.client.changes(job, query).await.map_err(refused)
+    }
+
+    /// Takes changes back.
+    pub async fn rollback(&self, request: &RollbackRequest) -> Answer<RollbackResponse> {
+        self.client.rollback(request).await.map_err(refused)
+    }
+
+    /// Lets go of what is left of an ended job.
     pub async fn release(&self, job: &str) -> Answer<ReleaseResponse> {
         self.client.release(job).await.map_err(refused)
     }

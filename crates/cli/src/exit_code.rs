@@ -123,6 +123,7 @@ fn of_refusal(code: RequestCode) -> End {
         | RequestCode::Forbidden
         | RequestCode::QueueFull
         | RequestCode::IdempotencyConflict
+        | RequestCode::CheckpointMissing
         | RequestCode::ConfigInvalid
         | RequestCode::AgentMissing => End::Refused,
         RequestCode::DaemonUnavailable
@@ -165,6 +166,7 @@ mod tests {
         5 forbidden
         5 queue_full
         5 idempotency_conflict
+        5 checkpoint_missing
         5 config_invalid
         5 agent_missing
         6 daemon_unavailable

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use convoke_api::{
+    changes::{ChangesQuery, JobChanges, RollbackRequest, RollbackResponse},
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
         WaitRequest, WaitResponse,
@@ -134,6 +135,26 @@ impl Client {
         self.ask(call).await
     }
 
+    /// What a job changed. In a large tree it takes its time.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn changes(&self, job: &str, query: &ChangesQuery) -> Answer<JobChanges> {
+        let mut call = get(&with_query(&of_job(paths::JOB_CHANGES, job)?, query));
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
+    /// Takes changes back.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rollback(&self, request: &RollbackRequest) -> Answer<RollbackResponse> {
+        let mut call = post(paths::ROLLBACK, request);
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
     /// Lets go of what is left of a job that is over.
     ///
     /// # Errors
@@ -225,6 +246,9 @@ fn of_job(path: &str, job: &str) -> Answer<String> {
     }
     Ok(paths::of_job(path, job))
 }
+
+/// How long the states of a large working tree may take.
+const TREE: Duration = Duration::from_secs(600);
 
 fn get(target: &str) -> Call {
     Call {

@@ -13,8 +13,8 @@ use convoke_core::{
 use convoke_store::Session;
 
 use crate::{
-    error_chain, executor::denials, hook, live::LiveJob, observe, rebuild, rebuild::RebuildError,
-    scrub, secrets, state::Daemon,
+    checkpoints, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
+    rebuild::RebuildError, scrub, secrets, state::Daemon,
 };
 
 /// First pause after events could not be written; doubled up to
@@ -57,7 +57,11 @@ pub fn start(daemon: &Arc<Daemon>, id: JobId) {
 
 async fn finalise(daemon: &Arc<Daemon>, job: &Job) {
     if job.attempts > 0 {
-        tokio::join!(observe::after(daemon, job), denials::complete(daemon, job));
+        tokio::join!(
+            observe::after(daemon, job),
+            checkpoints::after(daemon, job),
+            denials::complete(daemon, job)
+        );
     }
     crate::test_hooks::reach("before_scrub");
     if !remove_secrets(daemon, job).await {

@@ -22,7 +22,7 @@ use convoke_core::{
 };
 use convoke_store::folder_bytes;
 
-use crate::{api_errors, clock, error_chain, executor::lock, state::Daemon};
+use crate::{api_errors, checkpoints, clock, error_chain, executor::lock, state::Daemon};
 
 /// How often the daemon looks by itself.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -239,5 +239,9 @@ async fn forget(
         .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
         .map_err(of_home)?;
     forgotten.map_err(|error| api_errors::of_store(&error))?;
+    if !gone.is_empty() {
+        let daemon = Arc::clone(daemon);
+        let _ = tokio::task::spawn_blocking(move || checkpoints::forget(&daemon)).await;
+    }
     Ok(gone)
 }

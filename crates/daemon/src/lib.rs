@@ -9,6 +9,8 @@
 
 mod acceptance;
 mod api_errors;
+mod changes;
+mod checkpoints;
 mod clock;
 mod commit;
 mod config;
@@ -43,6 +45,7 @@ mod private_file;
 mod rebuild;
 mod recovery;
 mod results;
+mod rollback;
 mod scrub;
 mod secrets;
 mod spares;

@@ -1,10 +1,11 @@
 //! The tools as published: names, descriptions, schemas, annotations.
 
+use convoke_api::changes::{JobChanges, RollbackResponse};
 use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::Value;
 
 use crate::{
-    control, events, help, jobs, result,
+    changes, control, events, help, jobs, result,
     schema_pass::{input, input_of_both, output},
     sessions, settings, spawn, spawn_group, status, synchronous, wait,
 };
@@ -122,6 +123,18 @@ fn others() -> Vec<Tool> {
             "List the jobs of this state home, whoever started them, newest first.",
             input::<jobs::Arguments>(),
             output::<jobs::Answer>(),
+        ),
+        reads(
+            "codex_changes",
+            "Tell what a job changed in its working tree, as observed: paths, whose change each is and why, and the patch.",
+            input::<status::OneJob>(),
+            output::<JobChanges>(),
+        ),
+        acts(
+            "codex_rollback",
+            "Take back what one job changed, or what jobs changed since a state. Later edits are kept, and the answer names the state before, to undo it.",
+            input::<changes::WhatToTakeBack>(),
+            output::<RollbackResponse>(),
         ),
     ]
 }

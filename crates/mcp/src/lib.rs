@@ -13,6 +13,7 @@ mod answers;
 mod arguments;
 mod caller;
 mod catalog;
+mod changes;
 mod control;
 mod end_of_input;
 mod errors;

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments, catalog, control,
+    arguments, catalog, changes, control,
     end_of_input::NotesEnd,
     errors::{self, Failure, Outcome},
     events, help, jobs, result, sessions, spawn, spawn_group, status, synchronous, test_hooks,
@@ -156,6 +156,8 @@ impl JobsServer {
             "codex_wait_any" => wait::codex_wait_any(&call).await,
             "codex_interrupt" => control::codex_interrupt(&call).await,
             "codex_jobs" => jobs::codex_jobs(&call).await,
+            "codex_changes" => changes::codex_changes(&call).await,
+            "codex_rollback" => changes::codex_rollback(&call).await,
             "review" => synchronous::review(&call).await,
             "listSessions" => sessions::list_sessions(&call).await,
             "ping" => help::ping(&call),

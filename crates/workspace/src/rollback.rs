@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     checkpoint::Checkpoint,
     objects,
-    private_repository::{PrivateRepository, PrivateRepositoryError, io_error},
+    private_repository::{PrivateRepository, PrivateRepositoryError, create_private, io_error},
     tree_diff::{self, Change, Side},
     tree_writer::TreeWriter,
 };
@@ -84,8 +84,7 @@ pub fn take_back(
             .iter()
             .find(|one| one.path == change.path);
         if let Some(skipped) = lacking {
-            let reason =
-                format!("its present state is not kept ({:?})", skipped.reason).to_lowercase();
+            let reason = format!("its present state is not kept: {}", skipped.reason.as_str());
             report.leave(&change.path, reason);
         } else if let Err(reason) = may(&change.path) {
             report.leave(&change.path, reason);
@@ -184,7 +183,7 @@ impl Work<'_> {
             return Ok(None);
         };
         let folder = self.repository.folder().join("merge");
-        fs_err::create_dir_all(&folder).map_err(io_error("create", &folder))?;
+        create_private(&folder)?;
         let mut paths = Vec::new();
         for (name, content) in [("now", now), ("after", after), ("before", before)] {
             let file = folder.join(name);

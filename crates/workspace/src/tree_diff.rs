@@ -137,6 +137,7 @@ pub fn patch(
         return Ok(Vec::new());
     }
     let mut arguments = vec![
+        "--literal-pathspecs",
         "diff-tree",
         "-r",
         "-p",

@@ -4,6 +4,7 @@
 //! It prints a table, keeps the figures as JSON and never fails for being slow.
 
 mod cancel;
+mod checkpoint;
 mod events;
 mod live_jobs;
 mod mcp_start;
@@ -81,7 +82,7 @@ impl Figure {
 type Measure = fn(&World) -> Result<Vec<Figure>, Error>;
 
 /// The measurements, in the order in which they run.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: [(&str, Measure); 10] = [
     ("mcp-start", mcp_start::measure),
     ("spawn", spawn::measure),
     ("wake", spawn::measure_wake),
@@ -90,6 +91,7 @@ const MEASURES: [(&str, Measure); 9] = [
     ("live-jobs", live_jobs::measure),
     ("events", events::measure),
     ("steady-memory", steady_memory::measure),
+    ("checkpoint", checkpoint::measure),
     ("restart", restart::measure),
 ];
 

@@ -1,9 +1,11 @@
 //! The commands, one file each: the arguments and what is done with them.
 
 pub mod cancel;
+pub mod changes;
 pub mod completions;
 pub mod config;
 pub mod daemon;
+pub mod diff;
 pub mod doctor;
 pub mod events;
 pub mod gc;
@@ -13,6 +15,7 @@ pub mod mcp;
 pub mod ps;
 pub mod release;
 pub mod result;
+pub mod rollback;
 pub mod run;
 pub mod runner;
 pub mod spawn;

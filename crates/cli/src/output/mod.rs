@@ -3,6 +3,7 @@
 pub mod errors;
 pub mod events;
 pub mod job;
+pub mod patch;
 pub mod printer;
 pub mod progress;
 pub mod style;

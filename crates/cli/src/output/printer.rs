@@ -70,6 +70,15 @@ impl Printer {
         }
     }
 
+    /// Writes a patch to stdout: as it is, or in colour where a terminal shows it.
+    pub fn patch(self, plain: &str, coloured: &str) -> Result<(), CliError> {
+        if std::io::stdout().is_terminal() {
+            self.line(coloured)
+        } else {
+            self.raw_line(plain.strip_suffix('\n').unwrap_or(plain))
+        }
+    }
+
     /// Says something on stderr, with styles. A stderr that cannot be written
     /// stops nothing.
     pub fn note(self, text: &str) {

@@ -88,6 +88,30 @@ fn check_bounded(world: &CodexWorld, done: &Coordinated) {
 }
 
 #[test]
+fn a_reading_caller_takes_nothing_back() {
+    let Some(codex) = real_codex() else { return };
+    let world = CodexWorld::new(&codex);
+    let worker = [Step::shell("echo written > a.txt"), Step::say("done")];
+    let job = world.spawn_worker(&["-s", "workspace-write"], &worker);
+    world.completed(&job);
+    let steps = [
+        tool("codex_changes", json!({"jobId": job})),
+        tool("codex_rollback", json!({"jobId": job, "dryRun": true})),
+        tool("codex_rollback", json!({"jobId": job})).named("refused"),
+        Step::say("done"),
+    ];
+    let done = world.coordinate("read-only", &steps).well();
+    assert_eq!(done.answer("codex_changes")["changes"][0]["path"], "a.txt");
+    let calls = done.calls_of("codex_rollback");
+    assert_eq!(calls[0].facts["restored"], json!(["a.txt"]));
+    check_refused(calls[1], "the caller's own sandbox");
+    assert!(world.work().join("a.txt").exists());
+    let done = world.coordinate("workspace-write", &steps).well();
+    assert_eq!(done.answer("codex_rollback")["restored"], json!(["a.txt"]));
+    assert!(!world.work().join("a.txt").exists());
+}
+
+#[test]
 fn a_writing_caller_gives_no_more_than_its_folder() {
     let Some(codex) = real_codex() else { return };
     let world = CodexWorld::new(&codex);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::codex_world::{CodexWorld, Coordinated, prompt, shell_until, spawn, tool, wait_any};
 
-const ONE_JOB: [&str; 8] = [
+const ONE_JOB: [&str; 10] = [
     "ping",
     "help",
     "codex_spawn",
@@ -18,6 +18,8 @@ const ONE_JOB: [&str; 8] = [
     "codex_result",
     "codex_events",
     "codex_jobs",
+    "codex_changes",
+    "codex_rollback",
 ];
 const GROUP: [&str; 3] = ["codex_spawn_group", "codex_cancel", "codex_interrupt"];
 const SYNCHRONOUS: [&str; 2] = ["codex", "listSessions"];
@@ -52,7 +54,7 @@ fn the_tests_here_call_all_tools_there_are() {
         .map(|name| (*name).to_owned())
         .collect();
     assert_eq!(listed, called);
-    assert_eq!(called.len(), 14);
+    assert_eq!(called.len(), 16);
 }
 
 #[test]
@@ -84,12 +86,22 @@ fn one_job_from_spawn_to_result() {
         result(json!("finalMessage")),
         result(json!("full")),
         tool("codex_jobs", json!({"mine": true})),
+        tool("codex_changes", json!({"jobId": "${one.jobId}"})),
+        tool("codex_rollback", json!({"jobId": "${one.jobId}"})),
         Step::say("finished ${waited.completedJobId}"),
     ];
     let done = world.coordinate("workspace-write", &steps).well();
     check_called(&done, &ONE_JOB);
     assert_eq!(done.answer("ping")["message"], "hello");
     assert!(done.ok("help").text.contains("codex_wait_any"));
+    assert_eq!(
+        done.answer("codex_changes")["changes"][0]["path"],
+        "made.txt"
+    );
+    assert_eq!(
+        done.answer("codex_rollback")["restored"],
+        json!(["made.txt"])
+    );
     check_facts(&done);
     check_pages(&world, &done);
 }

@@ -119,7 +119,11 @@ pub fn build(
 }
 
 /// Folder of the caller's process, canonical if it is still there.
-fn folder_of(caller: &Caller) -> Result<PathBuf, ApiError> {
+/// The folder of the caller's process.
+///
+/// # Errors
+/// It is not absolute.
+pub fn folder_of(caller: &Caller) -> Result<PathBuf, ApiError> {
     let folder = Path::new(&caller.folder);
     if !folder.is_absolute() {
         return Err(ApiError::invalid(

@@ -23,7 +23,7 @@ use convoke_core::{
 };
 use convoke_store::{Acceptance, NewJob};
 
-pub use build::Continuation;
+pub use build::{Continuation, folder_of};
 pub use repeats::key_of;
 
 use crate::{

@@ -74,6 +74,10 @@ pub struct Config {
     pub grace_ms: u64,
     /// Milliseconds a runner goes on without a daemon; 0 means for ever.
     pub orphan_ttl_ms: u64,
+    /// Whether states of working trees are kept around jobs that write.
+    pub checkpoints: bool,
+    /// Files larger than this many bytes are not kept in them.
+    pub largest_file: u64,
     /// Key to origin, for settings that are not at their default.
     origins: BTreeMap<String, String>,
 }
@@ -145,6 +149,8 @@ impl Default for Config {
             on_end: Vec::new(),
             grace_ms: 5_000,
             orphan_ttl_ms: 24 * 60 * 60 * 1000,
+            checkpoints: true,
+            largest_file: 64 << 20,
             origins: BTreeMap::new(),
         }
     }
@@ -220,6 +226,14 @@ impl Config {
         )? {
             self.orphan_ttl_ms = ms;
             self.note("runner.orphan_ttl", &origin);
+        }
+        if let Some(checkpoints) = file.workspace.checkpoints {
+            self.checkpoints = checkpoints;
+            self.note("workspace.checkpoints", &origin);
+        }
+        if let Some(text) = &file.workspace.largest_file {
+            self.largest_file = size("workspace.largest_file", text, &origin)?;
+            self.note("workspace.largest_file", &origin);
         }
         Ok(())
     }
@@ -356,7 +370,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 24] = [
+        let values: [(&'static str, Value); 26] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -382,6 +396,8 @@ impl Config {
             ("hooks.on_end", json!(self.on_end)),
             ("runner.grace", show_ms(self.grace_ms)),
             ("runner.orphan_ttl", show_ms(self.orphan_ttl_ms)),
+            ("workspace.checkpoints", json!(self.checkpoints)),
+            ("workspace.largest_file", json!(self.largest_file)),
         ];
         values
             .into_iter()

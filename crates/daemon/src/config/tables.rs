@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) retention: RetentionTable,
     pub(super) retry: RetryTable,
     pub(super) runner: RunnerTable,
+    pub(super) workspace: WorkspaceTable,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,6 +73,13 @@ pub(super) struct RetryTable {
     pub(super) pause: Option<String>,
     pub(super) longest_pause: Option<String>,
     pub(super) longest_wait: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WorkspaceTable {
+    pub(super) checkpoints: Option<bool>,
+    pub(super) largest_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -23,7 +23,7 @@ use super::{
     prepare::{self, read_exit},
     runner_process, verdict,
 };
-use crate::{error_chain, leftovers, observe, secrets, spares, state::Daemon};
+use crate::{checkpoints, error_chain, leftovers, observe, secrets, spares, state::Daemon};
 
 /// Starts the runner, unless one exists, and follows it to the end.
 pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
@@ -38,7 +38,10 @@ pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     tokio::join!(
         // The runner starts meanwhile, and holds its agent.
         async {
-            observe::before(&daemon, &job, attempt).await;
+            tokio::join!(
+                observe::before(&daemon, &job, attempt),
+                checkpoints::before(&daemon, &job)
+            );
             gate.send_replace(true);
         },
         start_runner(&daemon, &job, attempt, gate.subscribe())
@@ -102,7 +105,10 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     let gate = watch::Sender::new(false);
     tokio::join!(
         async {
-            observe::before_if_missing(&daemon, &job, attempt).await;
+            tokio::join!(
+                observe::before_if_missing(&daemon, &job, attempt),
+                checkpoints::before_if_missing(&daemon, &job)
+            );
             gate.send_replace(true);
         },
         follow(&daemon, &job, attempt, folder, socket, gate.subscribe())
@@ -190,8 +196,11 @@ async fn follow(
         Followed::RunnerGone => match settle(daemon, job, attempt, folder).await {
             Settled::Ended(exit) => {
                 follower.read_to_end(exit.journal_len);
-                keep_denied(daemon, job, follower.projection().denied()).await;
-                leftovers::keep(daemon, &job.id, &exit.leftovers).await;
+                tokio::join!(
+                    checkpoints::after(daemon, job),
+                    keep_denied(daemon, job, follower.projection().denied()),
+                    leftovers::keep(daemon, &job.id, &exit.leftovers)
+                );
                 let verdict = verdict::judge(
                     &exit,
                     follower.projection(),
@@ -202,6 +211,7 @@ async fn follow(
                 report(daemon, job, attempt, verdict);
             }
             Settled::NeverStarted(cause) => {
+                checkpoints::after(daemon, job).await;
                 report(daemon, job, attempt, Verdict::NeverStarted { cause })
             }
             Settled::Detached => {}

@@ -8,6 +8,7 @@ use axum::{
     extract::{ConnectInfo, Path, State},
 };
 use convoke_api::{
+    changes::{ChangesQuery, JobChanges, RollbackRequest, RollbackResponse},
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
         WaitRequest, WaitResponse,
@@ -25,8 +26,8 @@ use convoke_core::ids::JobId;
 
 use super::{Body, Peer, Query, Refusal};
 use crate::{
-    acceptance, api_errors, control, doctor, event_pages, gc as collector, leftovers, lists,
-    results, state::Daemon, status, views, wait,
+    acceptance, api_errors, changes, control, doctor, event_pages, gc as collector, leftovers,
+    lists, results, rollback, state::Daemon, status, views, wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -116,6 +117,30 @@ pub async fn gc(
 ) -> Answer<GcResponse> {
     peer.may_do_all()?;
     Ok(Json(collector::collect(&daemon, &request).await?))
+}
+
+pub async fn changes(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    Query(query): Query<ChangesQuery>,
+) -> Answer<JobChanges> {
+    let id = readable(&daemon, &peer, &name)?;
+    Ok(Json(changes::of_job(&daemon, &id, query).await?))
+}
+
+pub async fn rollback(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Body(request): Body<RollbackRequest>,
+) -> Answer<RollbackResponse> {
+    peer.may_do_all()?;
+    // In a task of its own: a client that goes away does not end it half-way.
+    let task = daemon.tasks.spawn({
+        let daemon = Arc::clone(&daemon);
+        async move { rollback::take_back(&daemon, request).await }
+    });
+    Ok(Json(joined(task.await)?))
 }
 
 pub async fn release(

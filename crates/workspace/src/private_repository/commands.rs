@@ -16,7 +16,8 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Settings that hold whatever the user's own say.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
+    "core.sharedRepository=0600",
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.autocrlf=false",
@@ -34,7 +35,14 @@ impl PrivateRepository {
     /// Makes the repository, or what is missing of it.
     pub(super) fn init(&self, object_format: &str) -> Result<(), PrivateRepositoryError> {
         let format = format!("--object-format={object_format}");
-        let arguments = ["init", "--quiet", "--bare", "--template=", &format];
+        let arguments = [
+            "init",
+            "--quiet",
+            "--bare",
+            "--shared=0600",
+            "--template=",
+            &format,
+        ];
         let mut command = Command::new("git");
         command.args(arguments).arg(self.folder());
         let output = finish(self, command, &[])?;
@@ -90,7 +98,6 @@ fn finish(
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_ALLOW_PROTOCOL", "none")
-        .env("GIT_LITERAL_PATHSPECS", "1")
         .env("LC_ALL", "C");
     let output = bounded::output_with_input(&mut command, input, Instant::now() + LONGEST);
     output.map_err(|source| {

@@ -8,22 +8,26 @@
 //! made, so that they need not be stored again, and so that a later `git gc`
 //! there takes nothing from us.
 //!
-//! `commands.rs` runs git here, `seed.rs` fills a new repository.
+//! `commands.rs` runs git here, `seed.rs` fills a new repository, `states.rs`
+//! keeps what was taken.
 
 mod commands;
 mod seed;
+mod states;
 
 use std::{
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use fs_err::{File, OpenOptions};
+use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::git::GitError;
+
+pub use states::{Edge, KeptState};
 
 /// Version of [`Identity`].
 const VERSION: u32 = 1;
@@ -45,6 +49,10 @@ struct Identity {
     top: PathBuf,
     /// Whether the objects of the user's repository are there.
     seeded: bool,
+    /// The file of the user's repository that says what is ignored besides what
+    /// `.gitignore` says.
+    #[serde(default)]
+    exclude: Option<PathBuf>,
 }
 
 /// The private repository of one working tree, locked for as long as this
@@ -111,6 +119,7 @@ impl PrivateRepository {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(&lock_path)
             .map_err(io_error("open", &lock_path))?;
         flock(&lock, FlockOperation::LockExclusive)
@@ -122,6 +131,14 @@ impl PrivateRepository {
         };
         repository.prepare()?;
         Ok(repository)
+    }
+
+    /// The working tree whose repository lies in `folder`, if one does.
+    #[must_use]
+    pub fn tree_of(folder: &Path) -> Option<PathBuf> {
+        let bytes = fs_err::read(folder.join(IDENTITY)).ok()?;
+        let identity: Identity = serde_json::from_slice(&bytes).ok()?;
+        Some(identity.top)
     }
 
     /// The working tree.
@@ -151,15 +168,19 @@ impl PrivateRepository {
             Some(known) if known.seeded => {
                 // Left by a git that was killed: the lock is ours.
                 let _ = fs_err::remove_file(self.folder.join("index.lock"));
-                return Ok(());
+                return match known.exclude {
+                    Some(exclude) => seed::follow_exclude(self, &exclude),
+                    None => Ok(()),
+                };
             }
             _ => {}
         }
-        seed::fill(self)?;
+        let exclude = seed::fill(self)?;
         let identity = Identity {
             version: VERSION,
             top: self.top.clone(),
             seeded: true,
+            exclude,
         };
         let bytes =
             serde_json::to_vec(&identity).map_err(|e| io_error("write", &path)(e.into()))?;
@@ -206,7 +227,8 @@ fn name_of(top: &Path) -> String {
     format!("{plain}-{hash}")
 }
 
-fn create_private(folder: &Path) -> Result<(), PrivateRepositoryError> {
+/// Makes a folder, and those above it, that nobody else may enter.
+pub(crate) fn create_private(folder: &Path) -> Result<(), PrivateRepositoryError> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -215,8 +237,20 @@ fn create_private(folder: &Path) -> Result<(), PrivateRepositoryError> {
         .map_err(io_error("create", folder))
 }
 
+/// Writes a file that nobody else may read.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), PrivateRepositoryError> {
+    let written = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes));
+    written.map_err(io_error("write", path))
+}
+
 fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), PrivateRepositoryError> {
     let next = path.with_extension("next");
-    fs_err::write(&next, bytes).map_err(io_error("write", &next))?;
+    write_private(&next, bytes)?;
     fs_err::rename(&next, path).map_err(io_error("rename", &next))
 }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{PrivateRepository, PrivateRepositoryError, io_error};
+use super::{PrivateRepository, PrivateRepositoryError, create_private, io_error, write_private};
 use crate::git::{self, GitError};
 
 /// What files are stored as, over everything a `.gitattributes` says: as they
@@ -19,8 +19,11 @@ const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding\n";
 /// are: what the user's index says of them is of no use then.
 const CONVERSIONS: [&str; 5] = ["text", "eol", "filter", "ident", "working-tree-encoding"];
 
-/// Fills it. What was begun before is begun anew.
-pub(super) fn fill(repository: &PrivateRepository) -> Result<(), PrivateRepositoryError> {
+/// Fills it, and answers which file says what is ignored. What was begun before
+/// is begun anew.
+pub(super) fn fill(
+    repository: &PrivateRepository,
+) -> Result<Option<PathBuf>, PrivateRepositoryError> {
     let top = repository.top();
     let source = UserRepository::of(top);
     let format = source.as_ref().map_or("sha1", |found| &found.object_format);
@@ -28,16 +31,30 @@ pub(super) fn fill(repository: &PrivateRepository) -> Result<(), PrivateReposito
     let info = repository.folder().join("info");
     write(&info.join("attributes"), ATTRIBUTES.as_bytes())?;
     let Some(source) = source else {
-        return Ok(());
+        return Ok(None);
     };
-    let exclude = fs_err::read(source.common.join("info/exclude")).unwrap_or_default();
-    write(&info.join("exclude"), &exclude)?;
+    let exclude = source.common.join("info/exclude");
+    follow_exclude(repository, &exclude)?;
     link_objects(&source, repository)?;
     if index_is_of_no_use(top) {
-        adopt_paths(&source, repository)
+        adopt_paths(&source, repository)?;
     } else {
-        adopt_index(&source, repository)
+        adopt_index(&source, repository)?;
     }
+    Ok(Some(exclude))
+}
+
+/// Ignores what the user's repository ignores now.
+pub(super) fn follow_exclude(
+    repository: &PrivateRepository,
+    exclude: &Path,
+) -> Result<(), PrivateRepositoryError> {
+    let theirs = fs_err::read(exclude).unwrap_or_default();
+    let ours = repository.folder().join("info/exclude");
+    if fs_err::read(&ours).is_ok_and(|ours| ours == theirs) {
+        return Ok(());
+    }
+    write(&ours, &theirs)
 }
 
 /// What is needed to know of the user's repository.
@@ -112,7 +129,7 @@ fn link_all(from: &Path, to: &Path) -> io::Result<()> {
             continue;
         }
         let folder = to.join(&name);
-        fs_err::create_dir_all(&folder)?;
+        create_private(&folder).map_err(io::Error::other)?;
         let mut files: Vec<PathBuf> = fs_err::read_dir(entry.path())?
             .map(|file| file.map(|file| file.path()))
             .collect::<io::Result<_>>()?;
@@ -252,9 +269,9 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PrivateRepositoryError> {
     if let Some(folder) = path.parent() {
-        fs_err::create_dir_all(folder).map_err(io_error("create", folder))?;
+        create_private(folder)?;
     }
-    fs_err::write(path, bytes).map_err(io_error("write", path))
+    write_private(path, bytes)
 }
 
 #[cfg(test)]

@@ -307,6 +307,92 @@ fn files_that_are_hidden_from_git_are_kept_all_the_same() {
 }
 
 #[test]
+fn what_the_user_ignores_meanwhile_is_ignored() {
+    let scene = Scene::repository();
+    let before = scene.checkpoint();
+    scene.write(".git/info/exclude", "private\n");
+    scene.write("private", "x\n");
+    assert_eq!(scene.checkpoint().tree, before.tree);
+}
+
+/// A tree that stays as it is long enough to be remembered as unchanged.
+fn remembered(scene: &Scene) -> String {
+    let ours = scene.open();
+    take(&ours);
+    // Stamps that are too young say nothing.
+    let begun = std::time::Instant::now();
+    wait_until(|| begun.elapsed() > std::time::Duration::from_millis(80));
+    let first = take(&ours).tree;
+    for _ in 0..4 {
+        assert_eq!(take(&ours).tree, first);
+    }
+    // Git is not asked any more: it could not answer.
+    let (head, away) = (ours.folder().join("HEAD"), ours.folder().join("HEAD.away"));
+    fs_err::rename(&head, &away).expect("moved away");
+    assert_eq!(take(&ours).tree, first);
+    fs_err::rename(&away, &head).expect("moved back");
+    first
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn nothing_is_missed_in_a_tree_that_is_remembered() {
+    type Act = fn(&Scene);
+    let acts: [(&str, Act); 10] = [
+        ("a file is changed", |s| s.write("a", "b\n")),
+        ("a file of the same size", |s| s.write("folder/b", "c\n")),
+        ("a file is new at the top", |s| s.write("new", "x\n")),
+        ("a file is new in a folder", |s| {
+            s.write("folder/new", "x\n")
+        }),
+        ("a file is new in an empty folder", |s| {
+            s.write("empty/within/new", "x\n")
+        }),
+        ("a file is gone", |s| s.remove("a")),
+        ("a mode is changed", |s| s.set_executable("a")),
+        ("a file is moved", |s| {
+            fs_err::rename(s.path("a"), s.path("folder/a")).expect("moved");
+        }),
+        ("what is ignored changes", |s| {
+            s.write(".gitignore", "nothing\n")
+        }),
+        ("what is ignored besides changes", |s| {
+            s.write(".git/info/exclude", "untracked\n");
+        }),
+    ];
+    for (what, act) in acts {
+        let scene = Scene::repository();
+        fs_err::create_dir_all(scene.path("empty/within")).expect("created");
+        scene.write("untracked", "x\n");
+        let before = remembered(&scene);
+        act(&scene);
+        let after = scene.checkpoint();
+        if what == "what is ignored besides changes" {
+            // What is kept already stays.
+            continue;
+        }
+        assert_ne!(after.tree, before, "{what}");
+    }
+}
+
+#[test]
+fn what_is_ignored_may_change_in_a_tree_that_is_remembered() {
+    let scene = Scene::repository();
+    scene.write("built/file", "x\n");
+    scene.write(".gitignore", "ignored\nbuilt\n");
+    let before = remembered(&scene);
+    scene.write("built/file", "y\n");
+    scene.write("built/other", "y\n");
+    scene.write("ignored", "other\n");
+    assert_eq!(scene.checkpoint().tree, before);
+}
+
+#[test]
 fn an_index_in_parts_is_no_hindrance() {
     let scene = Scene::repository();
     scene.git(&["config", "core.splitIndex", "true"]);

@@ -3,3 +3,4 @@
 mod checkpoints;
 mod rollbacks;
 mod scene;
+mod states;

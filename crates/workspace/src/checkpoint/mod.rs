@@ -4,6 +4,8 @@
 //! All files count that are tracked, or untracked and not ignored, as they lie
 //! on disk. The user's index, HEAD, refs, stash and reflog are not touched.
 
+mod unchanged;
+
 use std::{
     collections::{BTreeSet, HashMap},
     os::unix::ffi::OsStrExt as _,
@@ -78,6 +80,18 @@ pub enum SkipReason {
     Repository,
 }
 
+impl SkipReason {
+    /// The reason as sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Large => "large",
+            Self::Unreadable => "unreadable",
+            Self::Repository => "repository",
+        }
+    }
+}
+
 /// Why there is no state.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -106,6 +120,9 @@ pub fn take(
     repository: &PrivateRepository,
     limits: &CheckpointLimits,
 ) -> Result<Checkpoint, CheckpointError> {
+    if let Some(known) = unchanged::state(repository) {
+        return Ok(known);
+    }
     let mut tries = 1;
     loop {
         match take_once(repository, limits) {
@@ -132,15 +149,21 @@ fn take_once(
             mib: limits.plain_bytes >> 20,
         });
     }
-    let tree = match repository.known_tree() {
-        Some(tree) if found.kept.is_empty() && found.beyond_links.is_empty() => tree,
-        _ => write_tree(repository, &found)?,
+    let known = repository
+        .known_tree()
+        .filter(|_| found.kept.is_empty() && found.beyond_links.is_empty());
+    let changed = known.is_none();
+    let tree = match known {
+        Some(tree) => tree,
+        None => write_tree(repository, &found)?,
     };
-    Ok(Checkpoint {
+    let checkpoint = Checkpoint {
         version: CHECKPOINT_VERSION,
         tree,
         skipped: found.skipped,
-    })
+    };
+    unchanged::note(repository, &checkpoint, changed);
+    Ok(checkpoint)
 }
 
 /// Paths that are not as the index has them, or not in it and not ignored.

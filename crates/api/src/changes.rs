@@ -1,0 +1,180 @@
+//! What a job changed in its working tree, and taking it back.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::caller::Caller;
+
+/// Query of `GET /v1/jobs/{id}/changes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChangesQuery {
+    /// Cut the diff to so many bytes; the whole is in its artifact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff_limit: Option<u64>,
+}
+
+/// What a job changed, as observed; also answered while it runs, with what has
+/// changed so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobChanges {
+    /// The job.
+    pub job_id: String,
+    /// Where it works: `shared` is the working tree itself.
+    pub workspace: WorkspaceKind,
+    /// Top of the working tree; paths are relative to it.
+    pub top: String,
+    /// Whether the states before and after are known and hold everything.
+    pub complete: bool,
+    /// Why it is not complete.
+    pub note: Option<String>,
+    /// Paths that the job changed, or may have.
+    pub changes: Vec<PathChange>,
+    /// Paths that changed meanwhile, but not by this job.
+    pub outside: Vec<String>,
+    /// Paths of which the content is not kept.
+    pub skipped: Vec<SkippedPath>,
+    /// Paths its last message lists as modified; none if it has no such list.
+    pub claimed: Option<Vec<String>>,
+    /// Paths that it changed and told nothing of.
+    pub unreported: Vec<String>,
+    /// Paths that it claims to have changed and that did not change.
+    pub not_seen: Vec<String>,
+    /// Spans of time over which the record is not complete.
+    pub gaps: Vec<Gap>,
+    /// The changes as a patch.
+    pub diff: String,
+    /// Whether it was cut.
+    pub truncated: bool,
+    /// File that holds the whole of it, if it was cut.
+    pub artifact: Option<String>,
+}
+
+/// Where a job works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkspaceKind {
+    /// In the working tree as it is, together with others.
+    Shared,
+}
+
+/// One path that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PathChange {
+    /// The path, for a move the new one.
+    pub path: String,
+    /// The path it was moved from.
+    pub old_path: Option<String>,
+    /// What became of it.
+    pub kind: ChangeKind,
+    /// Whose change it is.
+    pub attribution: Attribution,
+    /// Other jobs that made it or may have.
+    pub with: Vec<String>,
+    /// Why it is counted as this job's.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What became of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Add,
+    /// Its content is another.
+    Modify,
+    /// It is gone.
+    Delete,
+    /// It was moved, and perhaps changed.
+    Rename,
+    /// Only its mode is another.
+    Mode,
+}
+
+/// Whose a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribution {
+    /// This job's.
+    Job,
+    /// This job's or another's, or both's.
+    Ambiguous,
+}
+
+/// Why a change is counted as a job's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Its agent told of it while it worked.
+    Reported,
+    /// No other job wrote in the tree then.
+    OnlyWriter,
+}
+
+/// A path whose content is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkippedPath {
+    /// The path.
+    pub path: String,
+    /// Why: `large`, `unreadable` or `repository` (one of its own).
+    pub reason: String,
+}
+
+/// A span of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    /// Its beginning, RFC 3339.
+    pub from: String,
+    /// Its end.
+    pub to: String,
+}
+
+/// Body of `POST /v1/rollback`; one of both names what is taken back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollbackRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// Take back what this job changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Take back what jobs changed since this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_id: Option<String>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Answer to `POST /v1/rollback`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackResponse {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Top of the working tree; paths are relative to it.
+    pub top: String,
+    /// Paths that are as they were.
+    pub restored: Vec<String>,
+    /// Paths that were edited since in a way that cannot be merged: they stay,
+    /// and what they were lies beside them.
+    pub kept_both: Vec<KeptBoth>,
+    /// Paths that were left alone.
+    pub skipped: Vec<SkippedPath>,
+    /// The state before, to undo it; none of a dry run, and when nothing was to
+    /// be done.
+    pub checkpoint_id: Option<String>,
+}
+
+/// A path with two versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptBoth {
+    /// The path, as it was edited last.
+    pub path: String,
+    /// Where it lies as it was before.
+    pub copy: String,
+}

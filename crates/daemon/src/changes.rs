@@ -1,0 +1,421 @@
+//! What a job changed in its working tree: from the states that are kept around
+//! it and around those that wrote beside it, and from what agents told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use convoke_agents::claims;
+use convoke_api::{
+    changes::{
+        Attribution, ChangeKind, ChangesQuery, Evidence, JobChanges, PathChange, SkippedPath,
+        WorkspaceKind,
+    },
+    error::{ApiError, RequestCode},
+};
+use convoke_core::{event::EventKind, ids::JobId, job::Job};
+use convoke_store::read_page;
+use convoke_workspace::{
+    attribution::{self, Attributed, Span},
+    checkpoint::{Checkpoint, CheckpointError, Skipped},
+    private_repository::{Edge, KeptState, PrivateRepository, PrivateRepositoryError},
+    tree_diff,
+};
+
+use crate::{api_errors, checkpoints, error_chain, results, state::Daemon, wait};
+
+/// How long an answer waits for the state after a job that has just ended.
+const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Events read at a time, and bytes of them.
+const PAGE: (usize, usize) = (2_000, 4 << 20);
+
+/// What a job changed.
+///
+/// # Errors
+/// There is no such job, or no state before it is kept.
+pub async fn of_job(
+    daemon: &Arc<Daemon>,
+    id: &JobId,
+    query: ChangesQuery,
+) -> Result<JobChanges, ApiError> {
+    let job = daemon
+        .job(id)
+        .map_err(|error| api_errors::of_store(&error))?
+        .ok_or_else(|| api_errors::unknown_job(daemon, id.as_str()))?;
+    if job.is_over() {
+        wait::wait_for_finalised(daemon, id, SETTLES_WITHIN).await;
+    }
+    let daemon = Arc::clone(daemon);
+    let built = tokio::task::spawn_blocking(move || build(&daemon, &job, &query));
+    built
+        .await
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+}
+
+fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges, ApiError> {
+    let claimed = job
+        .end()
+        .and_then(|end| end.final_message.as_deref())
+        .and_then(claims::modified_files);
+    if !checkpoints::are_kept(job) {
+        return Ok(JobChanges {
+            complete: job.is_over(),
+            note: Some("its sandbox is read-only: it could change nothing".to_owned()),
+            not_seen: claimed.clone().unwrap_or_default(),
+            claimed,
+            ..nothing(job)
+        });
+    }
+    let repository = checkpoints::open(daemon, &job.spec.tree).map_err(|e| of_repository(&e))?;
+    let seen = Seen::of(daemon, &repository, job)?;
+    let found = seen.attributed(&repository, job.id.as_str())?;
+    let between = |error: PrivateRepositoryError| of_repository(&error);
+    let (from, to) = (&seen.before.checkpoint, &seen.end);
+    let all = tree_diff::between(&repository, &from.tree, &to.tree, true).map_err(between)?;
+    let mut changes = Vec::new();
+    let mut outside = Vec::new();
+    for change in all {
+        let old = change.old_path.as_deref().and_then(|path| found.get(path));
+        match found.get(&change.path).or(old) {
+            Some(attributed) => changes.push(view(change, attributed)),
+            None => outside.push(change.path),
+        }
+    }
+    let paths: Vec<String> = changes
+        .iter()
+        .flat_map(|change| [Some(&change.path), change.old_path.as_ref()])
+        .flatten()
+        .cloned()
+        .collect();
+    let patch =
+        tree_diff::patch(&repository, &from.tree, &to.tree, Some(&paths)).map_err(between)?;
+    drop(repository);
+    let (diff, artifact) = cut_diff(daemon, job, &patch, query.diff_limit)?;
+    let skipped = skipped_between(&from.skipped, &to.skipped);
+    let told = seen
+        .reported
+        .get(job.id.as_str())
+        .cloned()
+        .unwrap_or_default();
+    let top = &job.spec.tree;
+    let claims = claimed_paths(claimed.as_deref(), top);
+    Ok(JobChanges {
+        complete: seen.is_settled && skipped.is_empty(),
+        note: note(daemon, job, &seen),
+        unreported: paths
+            .iter()
+            .filter(|path| !told.contains(*path) && !claims.contains(*path))
+            .cloned()
+            .collect(),
+        not_seen: not_seen(claimed.as_deref(), top, &paths),
+        changes,
+        outside,
+        skipped,
+        claimed,
+        diff,
+        truncated: artifact.is_some(),
+        artifact,
+        ..nothing(job)
+    })
+}
+
+fn nothing(job: &Job) -> JobChanges {
+    JobChanges {
+        job_id: job.id.to_string(),
+        workspace: WorkspaceKind::Shared,
+        top: job.spec.tree.display().to_string(),
+        complete: false,
+        note: None,
+        changes: Vec::new(),
+        outside: Vec::new(),
+        skipped: Vec::new(),
+        claimed: None,
+        unreported: Vec::new(),
+        not_seen: Vec::new(),
+        gaps: Vec::new(),
+        diff: String::new(),
+        truncated: false,
+        artifact: None,
+    }
+}
+
+fn note(daemon: &Daemon, job: &Job, seen: &Seen) -> Option<String> {
+    if !job.is_over() {
+        return Some("the job is not over: these are its changes so far".to_owned());
+    }
+    (!seen.is_settled).then(|| match checkpoints::failure(daemon, &job.id) {
+        Some(why) => {
+            format!("the state after the job is not known ({why}): the present one is shown")
+        }
+        None => "the state after the job is not known yet: the present one is shown".to_owned(),
+    })
+}
+
+/// What is known of a job's tree, from before it to after it.
+pub struct Seen {
+    /// The state before.
+    pub before: KeptState,
+    /// The state after; the present one while there is none.
+    pub end: Checkpoint,
+    /// Whether it is the one after.
+    pub is_settled: bool,
+    /// The states between the two and both of them, as far as they are kept.
+    states: Vec<KeptState>,
+    /// Who wrote already when the first of them was taken.
+    writing: BTreeSet<String>,
+    /// What agents told of, by writer.
+    pub reported: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Seen {
+    /// Reads it. Blocking.
+    ///
+    /// # Errors
+    /// No state before the job is kept, or the states cannot be read.
+    pub fn of(
+        daemon: &Daemon,
+        repository: &PrivateRepository,
+        job: &Job,
+    ) -> Result<Self, ApiError> {
+        let states = repository.states().map_err(|error| of_repository(&error))?;
+        let is_own =
+            |state: &KeptState, edge| state.writer == job.id.as_str() && state.edge == edge;
+        let first = states.iter().position(|state| is_own(state, Edge::Before));
+        let first = first.ok_or_else(|| not_kept(daemon, job))?;
+        let is_open = repository.is_open(job.id.as_str());
+        let last = match is_open.map_err(|error| of_repository(&error))? {
+            true => None,
+            false => states.iter().rposition(|state| is_own(state, Edge::After)),
+        };
+        let writing = writing_at(&states[..first]);
+        let end = match last {
+            Some(last) => states[last].checkpoint.clone(),
+            None => checkpoints::take(daemon, repository).map_err(|e| of_checkpoint(&e))?,
+        };
+        let within = states[first..last.map_or(states.len(), |last| last + 1)].to_vec();
+        let mut seen = Self {
+            before: states[first].clone(),
+            end,
+            is_settled: last.is_some() && job.is_over(),
+            states: within,
+            writing,
+            reported: BTreeMap::new(),
+        };
+        for writer in seen.writers() {
+            if let Some(id) = JobId::parse(&writer) {
+                let told = reported(&daemon.home.job_events(&id), repository.top());
+                seen.reported.insert(writer, told);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn writers(&self) -> BTreeSet<String> {
+        let began = self.states.iter().map(|state| state.writer.clone());
+        began.chain(self.writing.iter().cloned()).collect()
+    }
+
+    /// Whose the changes are, seen from one writer, by path.
+    ///
+    /// # Errors
+    /// States cannot be compared.
+    pub fn attributed(
+        &self,
+        repository: &PrivateRepository,
+        writer: &str,
+    ) -> Result<BTreeMap<String, Attributed>, ApiError> {
+        let spans = spans(repository, &self.states, &self.writing, &self.end)
+            .map_err(|error| of_repository(&error))?;
+        Ok(attribution::of_job(writer, &spans, &self.reported))
+    }
+}
+
+/// Who had begun to write and not ended by the last of these states.
+pub fn writing_at(states: &[KeptState]) -> BTreeSet<String> {
+    let mut writing = BTreeSet::new();
+    for state in states {
+        step(&mut writing, state);
+    }
+    writing
+}
+
+fn step(writing: &mut BTreeSet<String>, state: &KeptState) {
+    match state.edge {
+        Edge::Before => {
+            writing.insert(state.writer.clone());
+        }
+        Edge::After => {
+            writing.remove(&state.writer);
+        }
+    }
+}
+
+/// What changed between each two of some states, and up to the end, with those
+/// that wrote then.
+///
+/// # Errors
+/// States cannot be compared.
+pub fn spans(
+    repository: &PrivateRepository,
+    states: &[KeptState],
+    writing: &BTreeSet<String>,
+    end: &Checkpoint,
+) -> Result<Vec<Span>, PrivateRepositoryError> {
+    let mut writing = writing.clone();
+    let mut spans = Vec::new();
+    for (at, state) in states.iter().enumerate() {
+        step(&mut writing, state);
+        let next = states.get(at + 1).map_or(end, |next| &next.checkpoint);
+        let changes = tree_diff::between(repository, &state.checkpoint.tree, &next.tree, false)?;
+        spans.push(Span {
+            writers: writing.clone(),
+            changed: changes.into_iter().map(|change| change.path).collect(),
+        });
+    }
+    Ok(spans)
+}
+
+/// Paths that an agent told of having changed.
+fn reported(events: &Path, top: &Path) -> BTreeSet<String> {
+    let mut told = BTreeSet::new();
+    let mut cursor = 0;
+    while let Ok(page) = read_page(events, cursor, PAGE.0, PAGE.1) {
+        for event in &page.events {
+            let content = &event.content;
+            if event.kind != EventKind::ToolResult || content["kind"] != "file_change" {
+                continue;
+            }
+            let changes = content["changes"].as_array().into_iter().flatten();
+            told.extend(changes.filter_map(|change| relative(change["path"].as_str()?, top)));
+        }
+        if page.at_end || page.next == cursor {
+            break;
+        }
+        cursor = page.next;
+    }
+    told
+}
+
+/// A path as told, relative to the top; none if it leads elsewhere.
+fn relative(path: &str, top: &Path) -> Option<String> {
+    let path = Path::new(path.trim());
+    let path = path.strip_prefix(top).unwrap_or(path);
+    let path = path.strip_prefix("./").unwrap_or(path);
+    path.is_relative().then(|| path.display().to_string())
+}
+
+fn claimed_paths(claimed: Option<&[String]>, top: &Path) -> BTreeSet<String> {
+    let paths = claimed.unwrap_or_default();
+    paths
+        .iter()
+        .filter_map(|path| relative(path, top))
+        .collect()
+}
+
+fn not_seen(claimed: Option<&[String]>, top: &Path, seen: &[String]) -> Vec<String> {
+    let paths = claimed.unwrap_or_default().iter();
+    paths
+        .filter(|path| relative(path, top).is_none_or(|path| !seen.contains(&path)))
+        .cloned()
+        .collect()
+}
+
+fn view(change: tree_diff::Change, attributed: &Attributed) -> PathChange {
+    PathChange {
+        path: change.path,
+        old_path: change.old_path,
+        kind: match change.kind {
+            tree_diff::ChangeKind::Add => ChangeKind::Add,
+            tree_diff::ChangeKind::Modify => ChangeKind::Modify,
+            tree_diff::ChangeKind::Delete => ChangeKind::Delete,
+            tree_diff::ChangeKind::Rename => ChangeKind::Rename,
+            tree_diff::ChangeKind::Mode => ChangeKind::Mode,
+        },
+        attribution: match attributed.is_certain() {
+            true => Attribution::Job,
+            false => Attribution::Ambiguous,
+        },
+        with: attributed.with.iter().cloned().collect(),
+        evidence: attributed
+            .evidence
+            .iter()
+            .map(|evidence| match evidence {
+                attribution::Evidence::Reported => Evidence::Reported,
+                attribution::Evidence::OnlyWriter => Evidence::OnlyWriter,
+            })
+            .collect(),
+    }
+}
+
+/// Paths whose content is not kept and that are not as they were.
+fn skipped_between(before: &[Skipped], after: &[Skipped]) -> Vec<SkippedPath> {
+    let changed = after.iter().filter(|one| !before.contains(one));
+    changed
+        .map(|one| SkippedPath {
+            path: one.path.clone(),
+            reason: one.reason.as_str().to_owned(),
+        })
+        .collect()
+}
+
+/// A patch that is longer than asked for is cut at a line, and kept whole in a
+/// file.
+fn cut_diff(
+    daemon: &Daemon,
+    job: &Job,
+    patch: &[u8],
+    limit: Option<u64>,
+) -> Result<(String, Option<String>), ApiError> {
+    let text = String::from_utf8_lossy(patch);
+    let limit = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    if text.len() <= limit {
+        return Ok((text.into_owned(), None));
+    }
+    let path = daemon.home.job_artifacts(&job.id).join("changes.diff");
+    results::keep(&path, patch)?;
+    let cut = results::cut(&text, limit);
+    let end = cut.rfind('\n').map_or(cut.len(), |at| at + 1);
+    Ok((cut[..end].to_owned(), Some(path.display().to_string())))
+}
+
+fn not_kept(daemon: &Daemon, job: &Job) -> ApiError {
+    let why = match checkpoints::failure(daemon, &job.id) {
+        Some(why) => why,
+        None if job.attempts == 0 => "it has not started".to_owned(),
+        None => {
+            "it ran with `workspace.checkpoints = false`, or before states were kept".to_owned()
+        }
+    };
+    ApiError::new(
+        RequestCode::CheckpointMissing,
+        format!(
+            "no state of {} before job {} is kept: {why}",
+            job.spec.tree.display(),
+            job.id
+        ),
+    )
+    .with_hint("`convoke result` shows which files changed while the job ran, by whomever")
+}
+
+/// The private repository cannot be used.
+#[must_use]
+pub fn of_repository(error: &PrivateRepositoryError) -> ApiError {
+    ApiError::new(RequestCode::StateUnavailable, error_chain(error))
+        .with_hint("look at the folder `trees` of the state home; git must be installed")
+}
+
+/// The state of the tree cannot be taken.
+#[must_use]
+pub fn of_checkpoint(error: &CheckpointError) -> ApiError {
+    match error {
+        CheckpointError::Repository(error) => of_repository(error),
+        CheckpointError::TooLarge { .. } => {
+            ApiError::new(RequestCode::CheckpointMissing, error_chain(error))
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Keeps the state of a job's working tree before and after it, so that its
+//! changes can be told and taken back. Nothing depends on it: a failure is
+//! remembered, and said to whoever asks for the changes.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use convoke_core::{
+    ids::JobId,
+    job::{Job, JobState},
+    sandbox::Sandbox,
+};
+use convoke_workspace::{
+    checkpoint::{self, Checkpoint, CheckpointError, CheckpointLimits},
+    private_repository::{Edge, PrivateRepository, PrivateRepositoryError},
+};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::{clock, error_chain, state::Daemon};
+
+/// Name of the observation that says why there is no state.
+const FAILED: &str = "checkpoint_failed";
+
+/// How many trees are looked at together; see `observe`.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
+
+/// Where the private repositories lie.
+#[must_use]
+pub fn folder(daemon: &Daemon) -> PathBuf {
+    daemon.home.root().join("trees")
+}
+
+/// Whether states are kept around a job: it may write.
+#[must_use]
+pub fn are_kept(job: &Job) -> bool {
+    job.spec.sandbox != Sandbox::ReadOnly
+}
+
+/// Opens the private repository of a working tree. Blocking, and waits for
+/// others that use it.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open(daemon: &Daemon, tree: &Path) -> Result<PrivateRepository, PrivateRepositoryError> {
+    PrivateRepository::open(&folder(daemon), tree)
+}
+
+/// The tree as it is now. Blocking.
+///
+/// # Errors
+/// See [`checkpoint::take`].
+pub fn take(
+    daemon: &Daemon,
+    repository: &PrivateRepository,
+) -> Result<Checkpoint, CheckpointError> {
+    let limits = CheckpointLimits {
+        file_bytes: daemon.last_config().largest_file,
+        ..CheckpointLimits::default()
+    };
+    checkpoint::take(repository, &limits)
+}
+
+/// Keeps the state before an attempt, unless that was done: an attempt that is
+/// taken up by a new daemon may have it.
+pub async fn before(daemon: &Arc<Daemon>, job: &Job) {
+    keep(daemon, job, Edge::Before).await;
+}
+
+/// The same for an attempt whose agent is not known to run yet.
+pub async fn before_if_missing(daemon: &Arc<Daemon>, job: &Job) {
+    if matches!(job.state, JobState::Starting { .. }) {
+        before(daemon, job).await;
+    }
+}
+
+/// Keeps the state after an attempt, before its end is told to anybody: what is
+/// changed from then on is not the job's.
+pub async fn after(daemon: &Arc<Daemon>, job: &Job) {
+    keep(daemon, job, Edge::After).await;
+}
+
+async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: Edge) {
+    if !are_kept(job) || !daemon.last_config().checkpoints {
+        return;
+    }
+    // The semaphore is never closed.
+    let Ok(_permit) = AT_ONCE.acquire().await else {
+        return;
+    };
+    let keeping = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || keep_now(&daemon, &job, edge)
+    });
+    let Ok(kept) = keeping.await else { return };
+    if let Err(error) = kept {
+        let why = error_chain(&error);
+        tracing::warn!(job = %job.id, ?edge, error = %why, "the state of the working tree is not kept");
+        let value = json!({"edge": edge, "error": why});
+        if let Err(error) = daemon
+            .store
+            .record_observation(&job.id, FAILED, value)
+            .await
+        {
+            tracing::warn!(job = %job.id, error = %error_chain(&error), "nor is it noted why");
+        }
+    }
+}
+
+fn keep_now(daemon: &Daemon, job: &Job, edge: Edge) -> Result<(), CheckpointError> {
+    let repository = open(daemon, &job.spec.tree)?;
+    let writer = job.id.as_str();
+    if repository.is_open(writer)? != (edge == Edge::After) {
+        return Ok(());
+    }
+    let taken = take(daemon, &repository)?;
+    repository.keep(writer, edge, clock::now().0, taken)?;
+    Ok(())
+}
+
+/// Why there is no state around a job, if that is known.
+#[must_use]
+pub fn failure(daemon: &Daemon, job: &JobId) -> Option<String> {
+    let mut known = daemon.store.observations(job).ok()?;
+    let failed = known.remove(FAILED)?;
+    failed["error"].as_str().map(str::to_owned)
+}
+
+/// Forgets what is kept of jobs that are forgotten. Blocking.
+pub fn forget(daemon: &Daemon) {
+    let Ok(entries) = fs_err::read_dir(folder(daemon)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let Some(top) = PrivateRepository::tree_of(&entry.path()) else {
+            continue;
+        };
+        if !top.exists() {
+            // Nothing can be taken back there any more.
+            if let Err(error) = fs_err::remove_dir_all(entry.path()) {
+                tracing::warn!(%error, "the states of a tree that is gone stay");
+            }
+            continue;
+        }
+        let forgotten = open(daemon, &top).and_then(|repository| {
+            repository.forget(|writer| {
+                // Rollbacks are named after the job they took back.
+                let name = writer.split('.').next().unwrap_or(writer);
+                JobId::parse(name).is_some_and(|job| is_known(daemon, &job))
+            })
+        });
+        match forgotten {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(tree = %top.display(), count, "states were forgotten"),
+            Err(error) => {
+                tracing::warn!(tree = %top.display(), error = %error_chain(&error), "states of forgotten jobs stay");
+            }
+        }
+    }
+}
+
+/// Not known for sure counts as known.
+fn is_known(daemon: &Daemon, job: &JobId) -> bool {
+    if daemon.home.job_folder(job).exists() {
+        return true;
+    }
+    let standings = daemon.store.job_outcomes(std::slice::from_ref(job));
+    standings.map_or(true, |found| found.iter().any(|(_, found)| found.is_some()))
+}

@@ -1,0 +1,288 @@
+//! Takes back what jobs changed: what one changed, or what all did since a
+//! state.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use convoke_api::{
+    changes::{KeptBoth, RollbackRequest, RollbackResponse, SkippedPath},
+    error::{ApiError, RequestCode},
+};
+use convoke_core::{ids::JobId, job::Job, sandbox::Sandbox};
+use convoke_workspace::{
+    attribution::Attributed,
+    checkpoint::{self, Checkpoint},
+    private_repository::{Edge, PrivateRepository},
+    rollback::{self, Report, Taken},
+};
+
+use crate::{
+    acceptance, api_errors,
+    changes::{self, Seen, of_checkpoint, of_repository},
+    checkpoints, clock,
+    config::ceiling_of,
+    power,
+    state::Daemon,
+    wait,
+};
+
+/// How long it is waited for the state after a job that has just ended.
+const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Takes changes back, or says what would be done.
+///
+/// # Errors
+/// There is no such job or state, the job is not over, the caller may not write
+/// in its tree, or the tree cannot be read.
+pub async fn take_back(
+    daemon: &Arc<Daemon>,
+    request: RollbackRequest,
+) -> Result<RollbackResponse, ApiError> {
+    let target = Target::of(daemon, &request)?;
+    let job = daemon
+        .job(&target.job)
+        .map_err(|error| api_errors::of_store(&error))?
+        .ok_or_else(|| api_errors::unknown_job(daemon, target.job.as_str()))?;
+    check_power(daemon, &request, &job)?;
+    if target.state.is_none() && !job.is_over() {
+        return Err(ApiError::invalid(format!(
+            "job {} is not over: what it changes can be taken back when it is",
+            job.id
+        ))
+        .with_hint(format!("stop it first: `convoke cancel {}`", job.id)));
+    }
+    wait::wait_for_finalised(daemon, &job.id, SETTLES_WITHIN).await;
+    let daemon = Arc::clone(daemon);
+    let done = tokio::task::spawn_blocking(move || {
+        let repository =
+            checkpoints::open(&daemon, &job.spec.tree).map_err(|e| of_repository(&e))?;
+        let work = Work {
+            daemon: &daemon,
+            repository: &repository,
+            job: &job,
+            dry_run: request.dry_run,
+        };
+        match &target.state {
+            None => work.one_job(),
+            Some(state) => work.since(state),
+        }
+    });
+    done.await
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+}
+
+/// What is to be taken back.
+struct Target {
+    job: JobId,
+    /// The state to go back to; else the changes of the job.
+    state: Option<String>,
+}
+
+impl Target {
+    fn of(daemon: &Daemon, request: &RollbackRequest) -> Result<Self, ApiError> {
+        match (&request.job_id, &request.checkpoint_id) {
+            (Some(name), None) => Ok(Self {
+                job: wait::resolve(daemon, name)?
+                    .ok_or_else(|| api_errors::unknown_job(daemon, name))?,
+                state: None,
+            }),
+            (None, Some(state)) => {
+                let name = state.split('.').next().unwrap_or(state);
+                Ok(Self {
+                    job: JobId::parse(name).ok_or_else(|| unknown_state(state))?,
+                    state: Some(state.clone()),
+                })
+            }
+            _ => Err(ApiError::invalid(
+                "one of `jobId` and `checkpointId` is needed, and not both",
+            )),
+        }
+    }
+}
+
+fn unknown_state(state: &str) -> ApiError {
+    ApiError::new(
+        RequestCode::CheckpointMissing,
+        format!("no state `{state}` is kept"),
+    )
+    .with_hint("states are named after jobs: `<jobId>.before` and `<jobId>.after`, and by the answers of rollbacks")
+}
+
+/// Whoever takes back writes in the tree, and so needs the power to.
+fn check_power(daemon: &Daemon, request: &RollbackRequest, job: &Job) -> Result<(), ApiError> {
+    if request.dry_run {
+        return Ok(());
+    }
+    let config = daemon
+        .config()
+        .map_err(|error| api_errors::of_config(&error))?;
+    let ceiling = ceiling_of(&job.spec.tree).map_err(|error| api_errors::of_config(&error))?;
+    let folder = acceptance::folder_of(&request.caller)?;
+    let bounds = power::Bounds {
+        caller: request.caller.sandbox.map(Sandbox::from),
+        caller_folder: &folder,
+        policy: config.max_sandbox,
+        repository: ceiling.max_sandbox,
+    };
+    let needed = Sandbox::WorkspaceWrite;
+    power::grant_sandbox(&bounds, Some(needed), needed).map_err(|mut error| {
+        error.message = format!(
+            "taking back changes writes in the working tree: {}",
+            error.message
+        );
+        error
+    })?;
+    power::check_folder(&bounds, needed, "jobId", &job.spec.tree)
+}
+
+struct Work<'a> {
+    daemon: &'a Daemon,
+    repository: &'a PrivateRepository,
+    job: &'a Job,
+    dry_run: bool,
+}
+
+impl Work<'_> {
+    /// Takes back what the job alone changed.
+    fn one_job(&self) -> Result<RollbackResponse, ApiError> {
+        let seen = Seen::of(self.daemon, self.repository, self.job)?;
+        if !seen.is_settled {
+            return Err(ApiError::new(
+                RequestCode::CheckpointMissing,
+                format!("the state after job {} is not kept, so that its changes cannot be told from later ones", self.job.id),
+            )
+            .with_hint(format!("`convoke rollback --to {}` goes back to the state before it", seen.before.id)));
+        }
+        let found = seen.attributed(self.repository, self.job.id.as_str())?;
+        let (before, after) = (&seen.before.checkpoint.tree, &seen.end.tree);
+        self.perform(before, after, |path| may(found.get(path)))
+    }
+
+    /// Takes back what jobs changed since a state.
+    fn since(&self, name: &str) -> Result<RollbackResponse, ApiError> {
+        let states = self
+            .repository
+            .states()
+            .map_err(|error| of_repository(&error))?;
+        let place = states
+            .iter()
+            .position(|state| state.id == name)
+            .ok_or_else(|| unknown_state(name))?;
+        let now = self.now()?;
+        let writing = changes::writing_at(&states[..place]);
+        let spans = changes::spans(self.repository, &states[place..], &writing, &now)
+            .map_err(|error| of_repository(&error))?;
+        // By path, whether a writer and whether nobody known changed it.
+        let mut by: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
+        let still_written = spans.last().is_some_and(|span| !span.writers.is_empty());
+        let settled = spans.len() - usize::from(!still_written);
+        for span in &spans[..settled] {
+            for path in &span.changed {
+                let (writer, nobody) = by.entry(path).or_default();
+                *writer |= !span.writers.is_empty();
+                *nobody |= span.writers.is_empty();
+            }
+        }
+        // What came after the last writer are later edits.
+        let after = match (still_written, states.last()) {
+            (false, Some(last)) => last.checkpoint.tree.clone(),
+            _ => now.tree,
+        };
+        self.perform(&states[place].checkpoint.tree, &after, |path| {
+            match by.get(path) {
+                Some((true, false)) => Ok(()),
+                Some((true, true)) => Err("both jobs and others changed it since".to_owned()),
+                _ => Err("no job changed it".to_owned()),
+            }
+        })
+    }
+
+    fn now(&self) -> Result<Checkpoint, ApiError> {
+        checkpoints::take(self.daemon, self.repository).map_err(|error| of_checkpoint(&error))
+    }
+
+    fn perform(
+        &self,
+        before: &str,
+        after: &str,
+        may: impl Fn(&str) -> Result<(), String>,
+    ) -> Result<RollbackResponse, ApiError> {
+        let failed = |error| of_repository(&error);
+        if !checkpoint::is_whole(self.repository, before).map_err(failed)? {
+            return Err(ApiError::new(
+                RequestCode::CheckpointMissing,
+                "objects of the state are missing in its repository: it cannot be gone back to",
+            ));
+        }
+        let now = self.now()?;
+        let states = Taken {
+            before,
+            after,
+            now: &now,
+        };
+        let suffix = format!("before-{}", self.job.id);
+        if self.dry_run {
+            let report = rollback::take_back(self.repository, states, &suffix, true, may);
+            return Ok(self.answer(report.map_err(failed)?, None));
+        }
+        let writer = self.writer()?;
+        let keep = |edge, checkpoint| {
+            let kept = self
+                .repository
+                .keep(&writer, edge, clock::now().0, checkpoint);
+            kept.map_err(failed)
+        };
+        let undo = keep(Edge::Before, now.clone())?;
+        let report = rollback::take_back(self.repository, states, &suffix, false, may);
+        // Kept also when it ended half-way: it can be undone.
+        keep(Edge::After, self.now()?)?;
+        Ok(self.answer(report.map_err(failed)?, Some(undo)))
+    }
+
+    /// A name for what is about to write: the job it takes back, and a number.
+    fn writer(&self) -> Result<String, ApiError> {
+        let states = self
+            .repository
+            .states()
+            .map_err(|error| of_repository(&error))?;
+        let name = |n: usize| format!("{}.rollback-{n}", self.job.id);
+        let free = |n: &usize| !states.iter().any(|state| state.writer == name(*n));
+        Ok(name((1..).find(free).unwrap_or(1)))
+    }
+
+    fn answer(&self, report: Report, checkpoint_id: Option<String>) -> RollbackResponse {
+        RollbackResponse {
+            dry_run: self.dry_run,
+            top: self.repository.top().display().to_string(),
+            restored: report.restored,
+            kept_both: report
+                .kept_both
+                .into_iter()
+                .map(|kept| KeptBoth {
+                    path: kept.path,
+                    copy: kept.copy,
+                })
+                .collect(),
+            skipped: report
+                .skipped
+                .into_iter()
+                .map(|left| SkippedPath {
+                    path: left.path,
+                    reason: left.reason,
+                })
+                .collect(),
+            checkpoint_id,
+        }
+    }
+}
+
+/// Whether a path is the job's alone.
+fn may(attributed: Option<&Attributed>) -> Result<(), String> {
+    match attributed {
+        Some(found) if found.is_certain() => Ok(()),
+        Some(found) => {
+            let others: Vec<&str> = found.with.iter().map(String::as_str).collect();
+            Err(format!("it may be the change of {} too", others.join(", ")))
+        }
+        None => Err("the job did not change it".to_owned()),
+    }
+}

@@ -1,0 +1,40 @@
+//! `codex_changes` and `codex_rollback`.
+
+use convoke_api::changes::{ChangesQuery, RollbackRequest};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{answers, arguments, caller, errors::Outcome, server::Call, status::OneJob};
+
+/// A patch is answered inline up to so many bytes.
+const DIFF_LIMIT: u64 = 12 * 1024;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WhatToTakeBack {
+    /// The job whose own changes are taken back.
+    job_id: Option<String>,
+    /// Instead: take back what jobs changed since this state, such as <jobId>.before.
+    checkpoint_id: Option<String>,
+    /// Only say what would be done; default false.
+    dry_run: Option<bool>,
+}
+
+pub(crate) async fn codex_changes(call: &Call) -> Outcome {
+    let given: OneJob = arguments::read(&call.arguments)?;
+    let query = ChangesQuery {
+        diff_limit: Some(DIFF_LIMIT),
+    };
+    answers::json(&call.config.client.changes(&given.job_id, &query).await?)
+}
+
+pub(crate) async fn codex_rollback(call: &Call) -> Outcome {
+    let given: WhatToTakeBack = arguments::read(&call.arguments)?;
+    let request = RollbackRequest {
+        caller: caller::of_call(&call.config, &call.context),
+        job_id: given.job_id,
+        checkpoint_id: given.checkpoint_id,
+        dry_run: given.dry_run.unwrap_or(false),
+    };
+    answers::json(&call.config.client.rollback(&request).await?)
+}

@@ -1,0 +1,229 @@
+//! The states of a tree that are kept, in the order in which they were taken, in
+//! the file `states.jsonl`.
+//!
+//! States are taken around those who write, before and after, and again when
+//! one writes again. Nothing is ever pruned but by [`PrivateRepository::forget`],
+//! which names what stays.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use fs_err::{OpenOptions, os::unix::fs::OpenOptionsExt as _};
+use serde::{Deserialize, Serialize};
+
+use super::{PrivateRepository, PrivateRepositoryError, io_error, write_atomic};
+use crate::checkpoint::Checkpoint;
+
+/// Name of the file.
+const STATES: &str = "states.jsonl";
+
+/// Name of the file of refs (gitrepository-layout(5)), which hold what stays while
+/// the rest is pruned.
+const REFS: &str = "packed-refs";
+
+/// Where in the life of a writer a state was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edge {
+    /// Before it wrote anything.
+    Before,
+    /// After it had written.
+    After,
+}
+
+/// A state that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptState {
+    /// Name, unique within the tree: `<writer>.before`, `<writer>.after`, then
+    /// `<writer>.before-2` and so on.
+    pub id: String,
+    /// Who wrote: a job, or a rollback.
+    pub writer: String,
+    /// Before or after.
+    pub edge: Edge,
+    /// When it was taken, milliseconds since the epoch.
+    pub at: u64,
+    /// What is kept.
+    pub checkpoint: Checkpoint,
+}
+
+impl PrivateRepository {
+    /// All kept states. A torn last line is as if it were not there, and so is
+    /// one of a newer version.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn states(&self) -> Result<Vec<KeptState>, PrivateRepositoryError> {
+        let path = self.folder().join(STATES);
+        let text = match fs_err::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io_error("read", path)(error)),
+        };
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
+    }
+
+    /// Whether a state before this writer is kept and none after it yet.
+    ///
+    /// # Errors
+    /// The states cannot be read.
+    pub fn is_open(&self, writer: &str) -> Result<bool, PrivateRepositoryError> {
+        let [before, after] = self.counts_of(writer)?;
+        Ok(before > after)
+    }
+
+    /// How many states are kept before and after a writer. Of the file only what
+    /// is new is read.
+    fn counts_of(&self, writer: &str) -> Result<[usize; 2], PrivateRepositoryError> {
+        let path = self.folder().join(STATES);
+        let mut all = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = all.entry(self.folder().to_owned()).or_default();
+        let read = counts.read_on(&path);
+        read.map_err(io_error("read", path))?;
+        Ok(counts.by_writer.get(writer).copied().unwrap_or_default())
+    }
+
+    /// Keeps a state and answers its name.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(
+        &self,
+        writer: &str,
+        edge: Edge,
+        at: u64,
+        checkpoint: Checkpoint,
+    ) -> Result<String, PrivateRepositoryError> {
+        let [before, after] = self.counts_of(writer)?;
+        let (count, name) = match edge {
+            Edge::Before => (before, "before"),
+            Edge::After => (after, "after"),
+        };
+        let name = match count {
+            0 => name.to_owned(),
+            n => format!("{name}-{}", n + 1),
+        };
+        let state = KeptState {
+            id: format!("{writer}.{name}"),
+            writer: writer.to_owned(),
+            edge,
+            at,
+            checkpoint,
+        };
+        self.append(&state)?;
+        Ok(state.id)
+    }
+
+    fn append(&self, state: &KeptState) -> Result<(), PrivateRepositoryError> {
+        let path = self.folder().join(STATES);
+        let mut line = serde_json::to_vec(state).map_err(|e| io_error("write", &path)(e.into()))?;
+        line.push(b'\n');
+        let appended = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| {
+                // What a process that was killed left of a line is ended.
+                if file.seek(SeekFrom::End(-1)).is_ok() {
+                    let mut last = [0];
+                    file.read_exact(&mut last)?;
+                    if last != *b"\n" {
+                        line.insert(0, b'\n');
+                    }
+                }
+                file.write_all(&line)
+            });
+        appended.map_err(io_error("write", path))
+    }
+
+    /// Forgets the states of all writers but those that `stays` names, and what
+    /// only they held.
+    ///
+    /// # Errors
+    /// What is left cannot be written.
+    pub fn forget(&self, stays: impl Fn(&str) -> bool) -> Result<usize, PrivateRepositoryError> {
+        let (kept, gone): (Vec<_>, Vec<_>) = self
+            .states()?
+            .into_iter()
+            .partition(|state| stays(&state.writer));
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let path = self.folder().join(STATES);
+        let mut text = Vec::new();
+        for state in &kept {
+            serde_json::to_writer(&mut text, state)
+                .map_err(|e| io_error("write", &path)(e.into()))?;
+            text.push(b'\n');
+        }
+        write_atomic(&path, &text)?;
+        let mut refs = String::new();
+        for (n, state) in kept.iter().enumerate() {
+            let _ = writeln!(refs, "{} refs/states/{n}", state.checkpoint.tree);
+        }
+        write_atomic(&self.folder().join(REFS), refs.as_bytes())?;
+        // Objects of the index stay too.
+        self.git(&["prune", "--expire=now"])?;
+        Ok(gone.len())
+    }
+}
+
+/// How many states there are, by writer.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Length of the file as far as it is counted, and its inode.
+    counted: (u64, u64),
+    by_writer: HashMap<String, [usize; 2]>,
+}
+
+/// By folder of the repository.
+static COUNTS: LazyLock<Mutex<HashMap<PathBuf, Counts>>> = LazyLock::new(Mutex::default);
+
+impl Counts {
+    fn read_on(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = match fs_err::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                *self = Self::default();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let meta = file.metadata()?;
+        let (length, inode) = self.counted;
+        if inode != meta.ino() || length > meta.len() {
+            // Written anew.
+            *self = Self::default();
+        }
+        file.seek(SeekFrom::Start(self.counted.0))?;
+        let mut fresh = Vec::new();
+        file.read_to_end(&mut fresh)?;
+        // A torn last line is looked at again.
+        let whole = fresh
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        for line in fresh[..whole].split(|byte| *byte == b'\n') {
+            if let Ok(state) = serde_json::from_slice::<KeptState>(line) {
+                let [before, after] = self.by_writer.entry(state.writer).or_default();
+                match state.edge {
+                    Edge::Before => *before += 1,
+                    Edge::After => *after += 1,
+                }
+            }
+        }
+        self.counted = (self.counted.0 + whole as u64, meta.ino());
+        Ok(())
+    }
+}
