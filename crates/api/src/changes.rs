@@ -133,6 +133,68 @@ pub struct Gap {
     pub to: String,
 }
 
+/// Query of `GET /v1/conflicts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConflictsQuery {
+    /// Only those of these jobs, separated by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<String>,
+    /// Without jobs: those of the working tree this folder is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+}
+
+/// Answer to `GET /v1/conflicts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflicts {
+    /// Paths that two jobs changed while both were at work, the latest jobs
+    /// first.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// One path that two jobs changed while both were at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// Name of the conflict; the same for the same path and jobs.
+    pub id: String,
+    /// What happened.
+    pub kind: ConflictKind,
+    /// The path, relative to the top of the working tree.
+    pub path: String,
+    /// The jobs; of a stale overwrite the one that was written over first.
+    pub job_ids: Vec<String>,
+    /// The lines each of them changed, as far as it can be told.
+    pub hunks: Vec<ConflictHunk>,
+    /// Whether the changes of one of them were taken back since.
+    pub resolved: bool,
+}
+
+/// What happened to a path that two jobs changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictKind {
+    /// Both changed it.
+    Overlap,
+    /// One wrote over what the other had done, from an older reading: that is
+    /// gone.
+    StaleOverwrite,
+}
+
+/// Lines that a job changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictHunk {
+    /// The job.
+    pub job_id: String,
+    /// First line as the job left it, from 1.
+    pub start: u64,
+    /// Number of lines.
+    pub lines: u64,
+}
+
 /// Body of `POST /v1/rollback`; one of both names what is taken back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

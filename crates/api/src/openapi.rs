@@ -34,6 +34,10 @@ pub fn document() -> Value {
         paths::JOB_CHANGES,
         "What a job changed in its working tree",
     );
+    builder.get::<changes::ConflictsQuery, changes::Conflicts>(
+        paths::CONFLICTS,
+        "Paths that several jobs changed while they were at work together",
+    );
     builder.post::<changes::RollbackRequest, changes::RollbackResponse>(
         paths::ROLLBACK,
         "Take back what a job changed, or what jobs changed since a state",
@@ -157,7 +161,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 18);
+        assert_eq!(paths.len(), 19);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

@@ -14,6 +14,8 @@ pub const JOB_EVENT_STREAM: &str = "/v1/jobs/{job}/events/stream";
 pub const JOB_RESULT: &str = "/v1/jobs/{job}/result";
 /// `GET`: what a job changed.
 pub const JOB_CHANGES: &str = "/v1/jobs/{job}/changes";
+/// `GET`: paths that several jobs changed at once.
+pub const CONFLICTS: &str = "/v1/conflicts";
 /// `POST`: take changes back.
 pub const ROLLBACK: &str = "/v1/rollback";
 /// `POST`: stop a job.

@@ -76,6 +76,8 @@ pub enum Command {
     Changes(commands::changes::Changes),
     /// Show what a job changed as a patch
     Diff(commands::diff::Diff),
+    /// List paths that several jobs changed at once
+    Conflicts(commands::conflicts::ListConflicts),
     /// Take back what a job changed
     Rollback(commands::rollback::Rollback),
     /// Stop jobs
@@ -114,6 +116,7 @@ impl Command {
             Self::Result(command) => command.run(context),
             Self::Changes(command) => command.run(context),
             Self::Diff(command) => command.run(context),
+            Self::Conflicts(command) => command.run(context),
             Self::Rollback(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Interrupt(command) => command.run(context),

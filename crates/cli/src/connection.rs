@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use convoke_api::{
-    changes::{ChangesQuery, JobChanges, RollbackRequest, RollbackResponse},
+    changes::{
+        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, RollbackRequest, RollbackResponse,
+    },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
         WaitRequest, WaitResponse,
@@ -78,6 +80,11 @@ impl Connection {
     /// Lets go of what is left of a job that is over.
     pub async fn changes(&self, job: &str, query: &ChangesQuery) -> Answer<JobChanges> {
         self.client.changes(job, query).await.map_err(refused)
+    }
+
+    /// Paths that several jobs changed at once.
+    pub async fn conflicts(&self, query: &ConflictsQuery) -> Answer<Conflicts> {
+        self.client.conflicts(query).await.map_err(refused)
     }
 
     /// Takes changes back.

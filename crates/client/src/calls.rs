@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use convoke_api::{
-    changes::{ChangesQuery, JobChanges, RollbackRequest, RollbackResponse},
+    changes::{
+        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, RollbackRequest, RollbackResponse,
+    },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
         WaitRequest, WaitResponse,
@@ -141,6 +143,16 @@ impl Client {
     /// [`ClientError`].
     pub async fn changes(&self, job: &str, query: &ChangesQuery) -> Answer<JobChanges> {
         let mut call = get(&with_query(&of_job(paths::JOB_CHANGES, job)?, query));
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
+    /// Paths that several jobs changed at once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn conflicts(&self, query: &ConflictsQuery) -> Answer<Conflicts> {
+        let mut call = get(&with_query(paths::CONFLICTS, query));
         call.limit = TREE;
         self.ask(call).await
     }

@@ -20,6 +20,7 @@ use convoke_store::read_page;
 use convoke_workspace::{
     attribution::{self, Attributed, Span},
     checkpoint::{Checkpoint, CheckpointError, Skipped},
+    overlaps::SpanBetween,
     private_repository::{Edge, KeptState, PrivateRepository, PrivateRepositoryError},
     tree_diff,
 };
@@ -229,6 +230,7 @@ impl Seen {
     ) -> Result<BTreeMap<String, Attributed>, ApiError> {
         let spans = spans(repository, &self.states, &self.writing, &self.end)
             .map_err(|error| of_repository(&error))?;
+        let spans: Vec<Span> = spans.into_iter().map(|between| between.span).collect();
         Ok(attribution::of_job(writer, &spans, &self.reported))
     }
 }
@@ -263,23 +265,27 @@ pub fn spans(
     states: &[KeptState],
     writing: &BTreeSet<String>,
     end: &Checkpoint,
-) -> Result<Vec<Span>, PrivateRepositoryError> {
+) -> Result<Vec<SpanBetween>, PrivateRepositoryError> {
     let mut writing = writing.clone();
     let mut spans = Vec::new();
     for (at, state) in states.iter().enumerate() {
         step(&mut writing, state);
         let next = states.get(at + 1).map_or(end, |next| &next.checkpoint);
         let changes = tree_diff::between(repository, &state.checkpoint.tree, &next.tree, false)?;
-        spans.push(Span {
-            writers: writing.clone(),
-            changed: changes.into_iter().map(|change| change.path).collect(),
+        spans.push(SpanBetween {
+            span: Span {
+                writers: writing.clone(),
+                changed: changes.into_iter().map(|change| change.path).collect(),
+            },
+            from: state.checkpoint.tree.clone(),
+            to: next.tree.clone(),
         });
     }
     Ok(spans)
 }
 
 /// Paths that an agent told of having changed.
-fn reported(events: &Path, top: &Path) -> BTreeSet<String> {
+pub fn reported(events: &Path, top: &Path) -> BTreeSet<String> {
     let mut told = BTreeSet::new();
     let mut cursor = 0;
     while let Ok(page) = read_page(events, cursor, PAGE.0, PAGE.1) {

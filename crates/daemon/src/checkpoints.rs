@@ -65,24 +65,24 @@ pub fn take(
 
 /// Keeps the state before an attempt, unless that was done: an attempt that is
 /// taken up by a new daemon may have it.
-pub async fn before(daemon: &Arc<Daemon>, job: &Job) {
-    keep(daemon, job, Edge::Before).await;
+pub async fn before(daemon: &Arc<Daemon>, job: &Job, attempt: u32) {
+    keep(daemon, job, (Edge::Before, attempt)).await;
 }
 
 /// The same for an attempt whose agent is not known to run yet.
-pub async fn before_if_missing(daemon: &Arc<Daemon>, job: &Job) {
+pub async fn before_if_missing(daemon: &Arc<Daemon>, job: &Job, attempt: u32) {
     if matches!(job.state, JobState::Starting { .. }) {
-        before(daemon, job).await;
+        before(daemon, job, attempt).await;
     }
 }
 
 /// Keeps the state after an attempt, before its end is told to anybody: what is
 /// changed from then on is not the job's.
-pub async fn after(daemon: &Arc<Daemon>, job: &Job) {
-    keep(daemon, job, Edge::After).await;
+pub async fn after(daemon: &Arc<Daemon>, job: &Job, attempt: u32) {
+    keep(daemon, job, (Edge::After, attempt)).await;
 }
 
-async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: Edge) {
+async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) {
     if !are_kept(job) || !daemon.last_config().checkpoints {
         return;
     }
@@ -97,8 +97,8 @@ async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: Edge) {
     let Ok(kept) = keeping.await else { return };
     if let Err(error) = kept {
         let why = error_chain(&error);
-        tracing::warn!(job = %job.id, ?edge, error = %why, "the state of the working tree is not kept");
-        let value = json!({"edge": edge, "error": why});
+        tracing::warn!(job = %job.id, edge = ?edge.0, error = %why, "the state of the working tree is not kept");
+        let value = json!({"edge": edge.0, "error": why});
         if let Err(error) = daemon
             .store
             .record_observation(&job.id, FAILED, value)
@@ -109,10 +109,10 @@ async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: Edge) {
     }
 }
 
-fn keep_now(daemon: &Daemon, job: &Job, edge: Edge) -> Result<(), CheckpointError> {
+fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), CheckpointError> {
     let repository = open(daemon, &job.spec.tree)?;
     let writer = job.id.as_str();
-    if repository.is_open(writer)? != (edge == Edge::After) {
+    if repository.is_open(writer)? != (edge.0 == Edge::After) {
         return Ok(());
     }
     let taken = take(daemon, &repository)?;

@@ -59,7 +59,7 @@ async fn finalise(daemon: &Arc<Daemon>, job: &Job) {
     if job.attempts > 0 {
         tokio::join!(
             observe::after(daemon, job),
-            checkpoints::after(daemon, job),
+            checkpoints::after(daemon, job, job.attempts),
             denials::complete(daemon, job)
         );
     }

@@ -14,6 +14,7 @@ mod checkpoints;
 mod clock;
 mod commit;
 mod config;
+mod conflicts;
 mod control;
 mod damage;
 mod database;

@@ -9,7 +9,7 @@ use convoke_api::{
 };
 use convoke_core::{ids::JobId, job::Job, sandbox::Sandbox};
 use convoke_workspace::{
-    attribution::Attributed,
+    attribution::{Attributed, Span},
     checkpoint::{self, Checkpoint},
     private_repository::{Edge, PrivateRepository},
     rollback::{self, Report, Taken},
@@ -171,6 +171,7 @@ impl Work<'_> {
         let writing = changes::writing_at(&states[..place]);
         let spans = changes::spans(self.repository, &states[place..], &writing, &now)
             .map_err(|error| of_repository(&error))?;
+        let spans: Vec<Span> = spans.into_iter().map(|between| between.span).collect();
         // By path, whether a writer and whether nobody known changed it.
         let mut by: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
         let still_written = spans.last().is_some_and(|span| !span.writers.is_empty());
@@ -228,7 +229,7 @@ impl Work<'_> {
         let keep = |edge, checkpoint| {
             let kept = self
                 .repository
-                .keep(&writer, edge, clock::now().0, checkpoint);
+                .keep(&writer, (edge, 1), clock::now().0, checkpoint);
             kept.map_err(failed)
         };
         let undo = keep(Edge::Before, now.clone())?;

@@ -1,6 +1,6 @@
 //! The tools as published: names, descriptions, schemas, annotations.
 
-use convoke_api::changes::{JobChanges, RollbackResponse};
+use convoke_api::changes::{Conflicts, JobChanges, RollbackResponse};
 use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::Value;
 
@@ -129,6 +129,12 @@ fn others() -> Vec<Tool> {
             "Tell what a job changed in its working tree, as observed: paths, whose change each is and why, and the patch.",
             input::<status::OneJob>(),
             output::<JobChanges>(),
+        ),
+        reads(
+            "codex_conflicts",
+            "List paths that two jobs changed while both were at work, with the lines of each, and whether one wrote over the other.",
+            input::<changes::OfWhichJobs>(),
+            output::<Conflicts>(),
         ),
         acts(
             "codex_rollback",

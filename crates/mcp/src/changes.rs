@@ -1,6 +1,6 @@
 //! `codex_changes` and `codex_rollback`.
 
-use convoke_api::changes::{ChangesQuery, RollbackRequest};
+use convoke_api::changes::{ChangesQuery, ConflictsQuery, RollbackRequest};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -26,6 +26,22 @@ pub(crate) async fn codex_changes(call: &Call) -> Outcome {
         diff_limit: Some(DIFF_LIMIT),
     };
     answers::json(&call.config.client.changes(&given.job_id, &query).await?)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OfWhichJobs {
+    /// Only conflicts of these jobs; left out: those of your working tree.
+    job_ids: Option<Vec<String>>,
+}
+
+pub(crate) async fn codex_conflicts(call: &Call) -> Outcome {
+    let given: OfWhichJobs = arguments::read(&call.arguments)?;
+    let query = ConflictsQuery {
+        jobs: given.job_ids.map(|jobs| jobs.join(",")),
+        folder: Some(call.config.folder.display().to_string()),
+    };
+    answers::json(&call.config.client.conflicts(&query).await?)
 }
 
 pub(crate) async fn codex_rollback(call: &Call) -> Outcome {

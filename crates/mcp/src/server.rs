@@ -157,6 +157,7 @@ impl JobsServer {
             "codex_interrupt" => control::codex_interrupt(&call).await,
             "codex_jobs" => jobs::codex_jobs(&call).await,
             "codex_changes" => changes::codex_changes(&call).await,
+            "codex_conflicts" => changes::codex_conflicts(&call).await,
             "codex_rollback" => changes::codex_rollback(&call).await,
             "review" => synchronous::review(&call).await,
             "listSessions" => sessions::list_sessions(&call).await,

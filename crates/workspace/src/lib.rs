@@ -3,7 +3,8 @@
 //! `snapshot` is what git says of a repository at one moment, `checkpoint` what
 //! lies in the working tree at one moment, kept in a `private_repository`
 //! beside it; `tree_diff` is what is different between two checkpoints,
-//! `attribution` whose change that was, `rollback` takes changes back. All of it
+//! `attribution` whose change that was, `overlaps` what two writers both changed,
+//! `rollback` takes changes back. All of it
 //! by the `git` program, which runs nothing that a repository could configure.
 
 pub mod attribution;
@@ -12,7 +13,9 @@ pub mod changes;
 pub mod checkpoint;
 mod filter_memory;
 pub mod git;
+mod merge;
 mod objects;
+pub mod overlaps;
 pub mod private_repository;
 pub mod repository;
 pub mod rollback;

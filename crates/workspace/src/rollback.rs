@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     checkpoint::Checkpoint,
     objects,
-    private_repository::{PrivateRepository, PrivateRepositoryError, create_private, io_error},
+    private_repository::{PrivateRepository, PrivateRepositoryError, io_error},
     tree_diff::{self, Change, Side},
     tree_writer::TreeWriter,
 };
@@ -182,19 +182,7 @@ impl Work<'_> {
         else {
             return Ok(None);
         };
-        let folder = self.repository.folder().join("merge");
-        create_private(&folder)?;
-        let mut paths = Vec::new();
-        for (name, content) in [("now", now), ("after", after), ("before", before)] {
-            let file = folder.join(name);
-            fs_err::write(&file, content).map_err(io_error("write", &file))?;
-            paths.push(file.display().to_string());
-        }
-        let arguments = ["merge-file", "-p", "-q", &paths[0], &paths[1], &paths[2]];
-        let output = self.repository.run(&arguments, &[])?;
-        let _ = fs_err::remove_dir_all(&folder);
-        // Otherwise the number of conflicts, or that it is no text.
-        Ok(output.status.success().then_some(output.stdout))
+        crate::merge::three_way(self.repository, now, after, before)
     }
 
     fn restore(&self, path: &str, before: Option<&Side>, report: &mut Report) {

@@ -158,9 +158,60 @@ pub fn patch(
     repository.git(&arguments)
 }
 
+/// Lines of one path that are different, each as first line and number of lines
+/// in the later state.
+///
+/// # Errors
+/// See [`between`].
+pub(crate) fn hunks(
+    repository: &PrivateRepository,
+    from: &str,
+    to: &str,
+    path: &str,
+) -> Result<Vec<(u64, u64)>, PrivateRepositoryError> {
+    let arguments = [
+        "--literal-pathspecs",
+        "diff-tree",
+        "-r",
+        "-p",
+        "-U0",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-color",
+        from,
+        to,
+        "--",
+        path,
+    ];
+    let patch = repository.git(&arguments)?;
+    Ok(String::from_utf8_lossy(&patch)
+        .lines()
+        .filter_map(hunk)
+        .collect())
+}
+
+/// Reads `@@ -a,b +c,d @@`.
+fn hunk(line: &str) -> Option<(u64, u64)> {
+    let after = line
+        .strip_prefix("@@ ")?
+        .split(' ')
+        .nth(1)?
+        .strip_prefix('+')?;
+    let (start, lines) = after.split_once(',').unwrap_or((after, "1"));
+    Some((start.parse().ok()?, lines.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hunks_are_read() {
+        assert_eq!(hunk("@@ -1,2 +3,4 @@ fn x()"), Some((3, 4)));
+        assert_eq!(hunk("@@ -1 +1 @@"), Some((1, 1)));
+        assert_eq!(hunk("+@@ -1 +1 @@"), None);
+    }
 
     #[test]
     fn raw_output_is_read() {

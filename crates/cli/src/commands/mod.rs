@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod changes;
 pub mod completions;
 pub mod config;
+pub mod conflicts;
 pub mod daemon;
 pub mod diff;
 pub mod doctor;

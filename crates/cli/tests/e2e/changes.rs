@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Commits files to the world's repository.
-fn commit(world: &TestEnvironment, files: &[(&str, &str)]) {
+pub fn commit(world: &TestEnvironment, files: &[(&str, &str)]) {
     for (name, text) in files {
         write(world, name, text);
     }
@@ -29,18 +29,18 @@ fn write(world: &TestEnvironment, name: &str, text: &str) {
     fs_err::write(path, text).expect("written");
 }
 
-fn read(world: &TestEnvironment, name: &str) -> String {
+pub fn read(world: &TestEnvironment, name: &str) -> String {
     fs_err::read_to_string(world.work().join(name)).expect("read")
 }
 
 /// Runs a shell command as a job to its end.
-fn job(world: &TestEnvironment, command: &str) -> String {
+pub fn job(world: &TestEnvironment, command: &str) -> String {
     let job = world.spawn_command(&[], &["sh", "-c", command]);
     assert_eq!(world.wait_end(&job), "completed");
     job
 }
 
-fn changes(world: &TestEnvironment, job: &str) -> Value {
+pub fn changes(world: &TestEnvironment, job: &str) -> Value {
     world.json(&["changes", job])
 }
 
@@ -179,7 +179,7 @@ fn going_back_to_a_state_leaves_what_no_job_changed() {
 
 /// Two writers at once, each held by a gate of its own; `told` of the first are
 /// told by its agent.
-fn two_writers(world: &TestEnvironment, told: bool) -> (String, String) {
+pub fn two_writers(world: &TestEnvironment, told: bool) -> (String, String) {
     let (gate, there) = (world.root().join("gate"), world.root().join("there"));
     let work = world.work();
     let file_change = |path: &str| {
@@ -211,7 +211,7 @@ fn two_writers(world: &TestEnvironment, told: bool) -> (String, String) {
     jobs
 }
 
-fn world_of_two() -> TestEnvironment {
+pub fn world_of_two() -> TestEnvironment {
     let mut world = world();
     world.add_scripted_codex(&scripted_agent());
     commit(&world, &[("both", "0\n")]);

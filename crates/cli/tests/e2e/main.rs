@@ -11,6 +11,7 @@ mod checks;
 mod clock_jumps;
 mod codex_world;
 mod command_jobs;
+mod conflicts;
 mod daemon;
 mod damage;
 mod deaths;

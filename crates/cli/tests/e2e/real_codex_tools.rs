@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::codex_world::{CodexWorld, Coordinated, prompt, shell_until, spawn, tool, wait_any};
 
-const ONE_JOB: [&str; 10] = [
+const ONE_JOB: [&str; 11] = [
     "ping",
     "help",
     "codex_spawn",
@@ -19,6 +19,7 @@ const ONE_JOB: [&str; 10] = [
     "codex_events",
     "codex_jobs",
     "codex_changes",
+    "codex_conflicts",
     "codex_rollback",
 ];
 const GROUP: [&str; 3] = ["codex_spawn_group", "codex_cancel", "codex_interrupt"];
@@ -54,7 +55,7 @@ fn the_tests_here_call_all_tools_there_are() {
         .map(|name| (*name).to_owned())
         .collect();
     assert_eq!(listed, called);
-    assert_eq!(called.len(), 16);
+    assert_eq!(called.len(), 17);
 }
 
 #[test]
@@ -87,6 +88,7 @@ fn one_job_from_spawn_to_result() {
         result(json!("full")),
         tool("codex_jobs", json!({"mine": true})),
         tool("codex_changes", json!({"jobId": "${one.jobId}"})),
+        tool("codex_conflicts", json!({})),
         tool("codex_rollback", json!({"jobId": "${one.jobId}"})),
         Step::say("finished ${waited.completedJobId}"),
     ];

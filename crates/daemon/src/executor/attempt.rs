@@ -40,7 +40,7 @@ pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
         async {
             tokio::join!(
                 observe::before(&daemon, &job, attempt),
-                checkpoints::before(&daemon, &job)
+                checkpoints::before(&daemon, &job, attempt)
             );
             gate.send_replace(true);
         },
@@ -107,7 +107,7 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
         async {
             tokio::join!(
                 observe::before_if_missing(&daemon, &job, attempt),
-                checkpoints::before_if_missing(&daemon, &job)
+                checkpoints::before_if_missing(&daemon, &job, attempt)
             );
             gate.send_replace(true);
         },
@@ -197,7 +197,7 @@ async fn follow(
             Settled::Ended(exit) => {
                 follower.read_to_end(exit.journal_len);
                 tokio::join!(
-                    checkpoints::after(daemon, job),
+                    checkpoints::after(daemon, job, attempt),
                     keep_denied(daemon, job, follower.projection().denied()),
                     leftovers::keep(daemon, &job.id, &exit.leftovers)
                 );
@@ -211,7 +211,7 @@ async fn follow(
                 report(daemon, job, attempt, verdict);
             }
             Settled::NeverStarted(cause) => {
-                checkpoints::after(daemon, job).await;
+                checkpoints::after(daemon, job, attempt).await;
                 report(daemon, job, attempt, Verdict::NeverStarted { cause })
             }
             Settled::Detached => {}

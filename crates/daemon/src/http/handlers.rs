@@ -8,7 +8,9 @@ use axum::{
     extract::{ConnectInfo, Path, State},
 };
 use convoke_api::{
-    changes::{ChangesQuery, JobChanges, RollbackRequest, RollbackResponse},
+    changes::{
+        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, RollbackRequest, RollbackResponse,
+    },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
         WaitRequest, WaitResponse,
@@ -26,8 +28,8 @@ use convoke_core::ids::JobId;
 
 use super::{Body, Peer, Query, Refusal};
 use crate::{
-    acceptance, api_errors, changes, control, doctor, event_pages, gc as collector, leftovers,
-    lists, results, rollback, state::Daemon, status, views, wait,
+    acceptance, api_errors, changes, conflicts, control, doctor, event_pages, gc as collector,
+    leftovers, lists, results, rollback, state::Daemon, status, views, wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -127,6 +129,15 @@ pub async fn changes(
 ) -> Answer<JobChanges> {
     let id = readable(&daemon, &peer, &name)?;
     Ok(Json(changes::of_job(&daemon, &id, query).await?))
+}
+
+pub async fn conflicts(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(query): Query<ConflictsQuery>,
+) -> Answer<Conflicts> {
+    peer.may_do_all()?;
+    Ok(Json(conflicts::of(&daemon, query).await?))
 }
 
 pub async fn rollback(

@@ -133,6 +133,12 @@ impl PrivateRepository {
         Ok(repository)
     }
 
+    /// Whether there is a repository of the working tree at `top` below `folder`.
+    #[must_use]
+    pub fn exists(folder: &Path, top: &Path) -> bool {
+        Self::tree_of(&folder.join(name_of(top))).as_deref() == Some(top)
+    }
+
     /// The working tree whose repository lies in `folder`, if one does.
     #[must_use]
     pub fn tree_of(folder: &Path) -> Option<PathBuf> {

@@ -6,7 +6,7 @@
 //! which names what stays.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Write as _,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::MetadataExt as _,
@@ -40,8 +40,8 @@ pub enum Edge {
 /// A state that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptState {
-    /// Name, unique within the tree: `<writer>.before`, `<writer>.after`, then
-    /// `<writer>.before-2` and so on.
+    /// Name: `<writer>.before`, `<writer>.after`, then `<writer>.before-2` and so on.
+    /// Of several of one name, the first counts.
     pub id: String,
     /// Who wrote: a job, or a rollback.
     pub writer: String,
@@ -72,48 +72,39 @@ impl PrivateRepository {
             .collect())
     }
 
-    /// Whether a state before this writer is kept and none after it yet.
+    /// Whether the last state of this writer is one before it wrote.
     ///
     /// # Errors
     /// The states cannot be read.
     pub fn is_open(&self, writer: &str) -> Result<bool, PrivateRepositoryError> {
-        let [before, after] = self.counts_of(writer)?;
-        Ok(before > after)
-    }
-
-    /// How many states are kept before and after a writer. Of the file only what
-    /// is new is read.
-    fn counts_of(&self, writer: &str) -> Result<[usize; 2], PrivateRepositoryError> {
         let path = self.folder().join(STATES);
-        let mut all = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = all.entry(self.folder().to_owned()).or_default();
-        let read = counts.read_on(&path);
-        read.map_err(io_error("read", path))?;
-        Ok(counts.by_writer.get(writer).copied().unwrap_or_default())
+        let mut all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = all.entry(self.folder().to_owned()).or_default();
+        open.read_on(&path).map_err(io_error("read", path))?;
+        Ok(open.writers.contains(writer))
     }
 
-    /// Keeps a state and answers its name.
+    /// Keeps the state around a writer's `nth` time of writing, from 1, and answers
+    /// its name.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn keep(
         &self,
         writer: &str,
-        edge: Edge,
+        (edge, nth): (Edge, u32),
         at: u64,
         checkpoint: Checkpoint,
     ) -> Result<String, PrivateRepositoryError> {
-        let [before, after] = self.counts_of(writer)?;
-        let (count, name) = match edge {
-            Edge::Before => (before, "before"),
-            Edge::After => (after, "after"),
-        };
-        let name = match count {
-            0 => name.to_owned(),
-            n => format!("{name}-{}", n + 1),
+        let name = match edge {
+            Edge::Before => "before",
+            Edge::After => "after",
         };
         let state = KeptState {
-            id: format!("{writer}.{name}"),
+            id: match nth {
+                0 | 1 => format!("{writer}.{name}"),
+                nth => format!("{writer}.{name}-{nth}"),
+            },
             writer: writer.to_owned(),
             edge,
             at,
@@ -179,18 +170,19 @@ impl PrivateRepository {
     }
 }
 
-/// How many states there are, by writer.
+/// Who writes in a tree, as far as the file is read.
 #[derive(Debug, Default)]
-struct Counts {
-    /// Length of the file as far as it is counted, and its inode.
-    counted: (u64, u64),
-    by_writer: HashMap<String, [usize; 2]>,
+struct Open {
+    /// Length of the file as far as it is read, and its inode.
+    read: (u64, u64),
+    writers: HashSet<String>,
 }
 
 /// By folder of the repository.
-static COUNTS: LazyLock<Mutex<HashMap<PathBuf, Counts>>> = LazyLock::new(Mutex::default);
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Open>>> = LazyLock::new(Mutex::default);
 
-impl Counts {
+impl Open {
+    /// Reads what is new in the file.
     fn read_on(&mut self, path: &Path) -> io::Result<()> {
         let mut file = match fs_err::File::open(path) {
             Ok(file) => file,
@@ -201,29 +193,29 @@ impl Counts {
             Err(error) => return Err(error),
         };
         let meta = file.metadata()?;
-        let (length, inode) = self.counted;
+        let (length, inode) = self.read;
         if inode != meta.ino() || length > meta.len() {
             // Written anew.
             *self = Self::default();
         }
-        file.seek(SeekFrom::Start(self.counted.0))?;
+        file.seek(SeekFrom::Start(self.read.0))?;
         let mut fresh = Vec::new();
         file.read_to_end(&mut fresh)?;
         // A torn last line is looked at again.
-        let whole = fresh
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let whole = fresh.iter().rposition(|byte| *byte == b'\n');
+        let whole = whole.map_or(0, |at| at + 1);
         for line in fresh[..whole].split(|byte| *byte == b'\n') {
-            if let Ok(state) = serde_json::from_slice::<KeptState>(line) {
-                let [before, after] = self.by_writer.entry(state.writer).or_default();
-                match state.edge {
-                    Edge::Before => *before += 1,
-                    Edge::After => *after += 1,
+            match serde_json::from_slice::<KeptState>(line) {
+                Ok(state) if state.edge == Edge::Before => {
+                    self.writers.insert(state.writer);
                 }
+                Ok(state) => {
+                    self.writers.remove(&state.writer);
+                }
+                Err(_) => {}
             }
         }
-        self.counted = (self.counted.0 + whole as u64, meta.ino());
+        self.read = (self.read.0 + whole as u64, meta.ino());
         Ok(())
     }
 }

@@ -10,14 +10,18 @@ fn they_are_kept_in_order_and_named_after_their_writers() {
     let ours = scene.open();
     let is_open = |writer: &str| ours.is_open(writer).expect("an answer");
     assert!(!is_open("j1"));
-    for (writer, edge, id) in [
-        ("j1", Edge::Before, "j1.before"),
-        ("j2", Edge::Before, "j2.before"),
-        ("j1", Edge::After, "j1.after"),
-        ("j1", Edge::Before, "j1.before-2"),
-        ("j1.rollback-1", Edge::Before, "j1.rollback-1.before"),
+    for (writer, edge, nth, id) in [
+        ("j1", Edge::Before, 1, "j1.before"),
+        ("j2", Edge::Before, 1, "j2.before"),
+        ("j1", Edge::After, 1, "j1.after"),
+        ("j1", Edge::Before, 2, "j1.before-2"),
+        ("j1.rollback-1", Edge::Before, 1, "j1.rollback-1.before"),
     ] {
-        assert_eq!(ours.keep(writer, edge, 1, take(&ours)).expect("kept"), id);
+        assert_eq!(
+            ours.keep(writer, (edge, nth), 1, take(&ours))
+                .expect("kept"),
+            id
+        );
         assert_eq!(is_open(writer), edge == Edge::Before);
     }
     assert!(is_open("j1") && is_open("j2"));
@@ -48,7 +52,7 @@ fn forgotten_ones_take_their_objects_along_and_others_keep_theirs() {
         scene.write("a", text);
         let checkpoint = take(&ours);
         trees.push(checkpoint.tree.clone());
-        ours.keep(writer, Edge::Before, 1, checkpoint)
+        ours.keep(writer, (Edge::Before, 1), 1, checkpoint)
             .expect("kept");
     }
     assert_eq!(ours.forget(|writer| writer != "j1").expect("forgotten"), 1);
@@ -68,7 +72,8 @@ fn forgotten_ones_take_their_objects_along_and_others_keep_theirs() {
 fn a_torn_line_is_left_aside() {
     let scene = Scene::repository();
     let ours = scene.open();
-    ours.keep("j1", Edge::Before, 1, take(&ours)).expect("kept");
+    ours.keep("j1", (Edge::Before, 1), 1, take(&ours))
+        .expect("kept");
     let path = ours.folder().join("states.jsonl");
     let text = fs_err::read_to_string(&path).expect("read");
     // Killed within a line.
@@ -78,6 +83,7 @@ fn a_torn_line_is_left_aside() {
         states.map(|state| state.id).collect()
     };
     assert_eq!(ids(), ["j1.before"]);
-    ours.keep("j2", Edge::Before, 2, take(&ours)).expect("kept");
+    ours.keep("j2", (Edge::Before, 1), 2, take(&ours))
+        .expect("kept");
     assert_eq!(ids(), ["j1.before", "j2.before"]);
 }

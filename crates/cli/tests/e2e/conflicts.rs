@@ -1,0 +1,170 @@
+//! Paths that two jobs changed while both were at work.
+
+use convoke_test_support::{
+    environment::TestEnvironment, mcp_client::McpClient, wait::wait_for_file,
+};
+use serde_json::{Value, json};
+
+use crate::changes::{changes, commit, job, read, two_writers, world_of_two};
+use crate::world::world;
+
+/// A worker that waits for its gate before each of its steps.
+fn stepping(world: &TestEnvironment, name: &str, steps: &[Value]) -> String {
+    let mut script = Vec::new();
+    for (n, step) in steps.iter().enumerate() {
+        script.push(json!({"do": "wait_file", "path": world.root().join(format!("{name}-{n}"))}));
+        script.push(step.clone());
+        script.push(json!({"do": "write", "path": world.root().join(format!("{name}-{n}-done"))}));
+    }
+    script.push(json!({"do": "wait_file", "path": world.root().join(format!("{name}-end"))}));
+    script.push(json!({"do": "codex", "message": "done"}));
+    let job = world.ok(&[
+        "spawn",
+        "-s",
+        "workspace-write",
+        "-l",
+        name,
+        &json!(script).to_string(),
+    ]);
+    world.wait_state(&job, &["running"]);
+    job
+}
+
+fn open(world: &TestEnvironment, gate: &str) {
+    fs_err::write(world.root().join(gate), "").expect("the gate opens");
+}
+
+fn go(world: &TestEnvironment, step: &str) {
+    open(world, step);
+    wait_for_file(&world.root().join(format!("{step}-done")));
+}
+
+fn end(world: &TestEnvironment, name: &str, job: &str) {
+    open(world, &format!("{name}-end"));
+    assert_eq!(world.wait_end(job), "completed");
+}
+
+fn write_step(path: &str, text: &str) -> Value {
+    json!({"do": "write", "path": path, "text": text})
+}
+
+fn conflicts(world: &TestEnvironment, jobs: &[&str]) -> Vec<Value> {
+    let arguments: Vec<&str> = ["conflicts"].iter().chain(jobs).copied().collect();
+    let found = world.json(&arguments);
+    found["conflicts"].as_array().expect("a list").clone()
+}
+
+#[test]
+fn writers_of_different_files_are_in_no_conflict() {
+    let world = world_of_two();
+    two_writers(&world, true);
+    let found = conflicts(&world, &[]);
+    // Of the file that both changed nobody told.
+    assert_eq!(found, Vec::<Value>::new());
+    job(&world, "echo x > alone");
+    assert_eq!(conflicts(&world, &[]), Vec::<Value>::new());
+}
+
+#[test]
+fn a_file_that_two_writers_changed_is_a_conflict() {
+    let world = world_of_two();
+    commit(&world, &[("f", "1\n2\n3\n4\n5\n6\n7\n")]);
+    let one = stepping(&world, "one", &[write_step("f", "one\n2\n3\n4\n5\n6\n7\n")]);
+    go(&world, "one-0");
+    let two = stepping(
+        &world,
+        "two",
+        &[write_step("f", "one\n2\n3\n4\n5\n6\ntwo\n")],
+    );
+    end(&world, "one", &one);
+    go(&world, "two-0");
+    let running = conflicts(&world, &[&one]);
+    assert_eq!(running.len(), 1, "{running:#?}");
+    end(&world, "two", &two);
+    for jobs in [&[][..], &[&*one], &[&*two], &["one", "two"]] {
+        let found = conflicts(&world, jobs);
+        assert_eq!(found.len(), 1, "{jobs:?}: {found:#?}");
+        let conflict = &found[0];
+        assert_eq!(
+            (&conflict["kind"], &conflict["path"]),
+            (&json!("overlap"), &json!("f"))
+        );
+        assert_eq!(conflict["jobIds"], json!([one, two]));
+        assert_eq!(
+            conflict["hunks"],
+            json!([{"jobId": one, "start": 1, "lines": 1}, {"jobId": two, "start": 7, "lines": 1}])
+        );
+        assert_eq!(
+            (&conflict["id"], &conflict["resolved"]),
+            (&running[0]["id"], &json!(false))
+        );
+    }
+    assert!(world.ok(&["conflicts"]).contains("both changed it"));
+    let mut client = McpClient::start(&world, &[], "test");
+    let asked = client.call_ok("codex_conflicts", json!({"jobIds": [one]}));
+    assert_eq!(asked["conflicts"][0]["path"], "f");
+    assert_eq!(
+        client.call_ok("codex_conflicts", json!({}))["conflicts"][0]["path"],
+        "f"
+    );
+    world.ok(&["rollback", &two]);
+    assert_eq!(conflicts(&world, &[&one])[0]["resolved"], true);
+}
+
+#[test]
+fn an_edit_that_was_written_over_from_an_older_reading_is_told() {
+    let world = world_of_two();
+    commit(&world, &[("f", "1\n2\n3\n4\n5\n6\n7\n")]);
+    let one = stepping(&world, "one", &[write_step("f", "one\n2\n3\n4\n5\n6\n7\n")]);
+    // It begins, and has read the file, before the first one changes it.
+    let two = stepping(&world, "two", &[write_step("f", "1\n2\n3\n4\n5\n6\ntwo\n")]);
+    let three = stepping(&world, "three", &[]);
+    end(&world, "three", &three);
+    go(&world, "one-0");
+    // Both were at work then: only what is told tells them apart, and nothing is.
+    end(&world, "one", &one);
+    go(&world, "two-0");
+    end(&world, "two", &two);
+    let found = changes(&world, &one);
+    assert_eq!(found["changes"][0]["attribution"], "ambiguous", "{found:#}");
+
+    // The same with one that tells of its patch.
+    commit(&world, &[("g", "1\n2\n3\n4\n5\n6\n7\n")]);
+    let told = json!({"do": "json", "value": {"type": "item.completed", "item": {"id": "i1", "type": "file_change",
+        "status": "completed", "changes": [{"path": world.work().join("g"), "kind": "update"}]}}});
+    let edit = write_step("g", "early\n2\n3\n4\n5\n6\n7\n");
+    let early = stepping(&world, "early", &[edit, told]);
+    let late = stepping(
+        &world,
+        "late",
+        &[write_step("g", "1\n2\n3\n4\n5\n6\nlate\n")],
+    );
+    go(&world, "early-0");
+    go(&world, "early-1");
+    end(&world, "early", &early);
+    go(&world, "late-0");
+    end(&world, "late", &late);
+    let found = conflicts(&world, &[&early]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0]["kind"], "stale_overwrite", "{found:#?}");
+    assert_eq!(found[0]["jobIds"], json!([early, late]));
+    assert!(
+        world
+            .ok(&["conflicts", &early])
+            .contains("wrote over the first")
+    );
+    assert!(world.ok(&["diff", &early]).contains("+early"));
+}
+
+#[test]
+fn one_after_the_other_is_no_conflict() {
+    let world = world();
+    commit(&world, &[("f", "1\n")]);
+    job(&world, "echo one >> f");
+    job(&world, "echo two >> f");
+    job(&world, "echo three >> f");
+    assert_eq!(read(&world, "f"), "1\none\ntwo\nthree\n");
+    assert_eq!(conflicts(&world, &[]), Vec::<Value>::new());
+    let refused = world.run(&["conflicts", "unknown"]);
+    assert_eq!(refused.code, Some(4), "{refused}");
+}

@@ -1,0 +1,226 @@
+//! Paths that two jobs changed while both were at work in one working tree.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use convoke_api::{
+    changes::{Conflict, ConflictHunk, ConflictKind, Conflicts, ConflictsQuery},
+    error::{ApiError, RequestCode},
+};
+use convoke_core::{ids::JobId, job::Job};
+use convoke_workspace::{
+    overlaps::{self, Overlap},
+    private_repository::{Edge, KeptState, PrivateRepository},
+    repository,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    api_errors,
+    changes::{self, of_checkpoint, of_repository},
+    checkpoints,
+    state::Daemon,
+    wait,
+};
+
+/// Most jobs of a tree that are compared when none are named, the latest ones.
+const MOST_JOBS: usize = 50;
+
+/// The conflicts of some jobs, or of a working tree.
+///
+/// # Errors
+/// A job is not known, or the states cannot be read.
+pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts, ApiError> {
+    let trees = trees(daemon, &query)?;
+    let daemon = Arc::clone(daemon);
+    let found = tokio::task::spawn_blocking(move || {
+        let mut conflicts = Vec::new();
+        for (tree, jobs) in trees {
+            conflicts.extend(of_tree(&daemon, Path::new(&tree), jobs.as_ref())?);
+        }
+        Ok(Conflicts { conflicts })
+    });
+    found
+        .await
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+}
+
+/// The trees to look at, and of which jobs; of all where none are named.
+type Trees = BTreeMap<String, Option<BTreeSet<String>>>;
+
+fn trees(daemon: &Daemon, query: &ConflictsQuery) -> Result<Trees, ApiError> {
+    let mut trees = Trees::new();
+    let names = query.jobs.iter().flat_map(|jobs| jobs.split(','));
+    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+        let job = job(daemon, name)?;
+        let tree = job.spec.tree.display().to_string();
+        let jobs = trees.entry(tree).or_insert_with(|| Some(BTreeSet::new()));
+        jobs.get_or_insert_default().insert(job.id.to_string());
+    }
+    if trees.is_empty() {
+        let folder = query.folder.as_deref().ok_or_else(|| {
+            ApiError::invalid(
+                "`jobs` or `folder` is needed: of which jobs, or of which working tree",
+            )
+        })?;
+        let folder = fs_err::canonicalize(folder)
+            .map_err(|error| ApiError::invalid(format!("`folder` cannot be used: {error}")))?;
+        let top = repository::top_level(&folder).unwrap_or(folder);
+        trees.insert(top.display().to_string(), None);
+    }
+    Ok(trees)
+}
+
+fn job(daemon: &Daemon, name: &str) -> Result<Job, ApiError> {
+    let unknown = || api_errors::unknown_job(daemon, name);
+    let id = wait::resolve(daemon, name)?.ok_or_else(unknown)?;
+    let job = daemon
+        .job(&id)
+        .map_err(|error| api_errors::of_store(&error))?;
+    job.ok_or_else(unknown)
+}
+
+/// When a job wrote: the places of its first and its last state.
+#[derive(Clone, Copy, Debug)]
+struct Lifetime {
+    from: usize,
+    /// None while it writes.
+    to: Option<usize>,
+}
+
+fn of_tree(
+    daemon: &Daemon,
+    tree: &Path,
+    chosen: Option<&BTreeSet<String>>,
+) -> Result<Vec<Conflict>, ApiError> {
+    if !PrivateRepository::exists(&checkpoints::folder(daemon), tree) {
+        return Ok(Vec::new());
+    }
+    let repository = checkpoints::open(daemon, tree).map_err(|error| of_repository(&error))?;
+    let states = repository.states().map_err(|error| of_repository(&error))?;
+    let lifetimes = lifetimes(&states);
+    let latest: Vec<&String> = lifetimes.iter().rev().map(|(job, _)| job).collect();
+    let is_chosen = |job: &String| match chosen {
+        Some(chosen) => chosen.contains(job),
+        None => latest.iter().take(MOST_JOBS).any(|one| *one == job),
+    };
+    let mut conflicts = Vec::new();
+    for (at, (second, later)) in lifetimes.iter().enumerate().rev() {
+        for (first, earlier) in lifetimes[..at].iter().rev() {
+            let met = earlier.to.is_none_or(|end| end > later.from);
+            if !met || !(is_chosen(first) || is_chosen(second)) {
+                continue;
+            }
+            let window = Window {
+                daemon,
+                repository: &repository,
+                states: &states,
+                from: earlier.from,
+                to: match (earlier.to, later.to) {
+                    (Some(one), Some(other)) => Some(one.max(other)),
+                    _ => None,
+                },
+            };
+            let overlaps = window.overlaps([first, second])?;
+            let resolved = taken_back(&states, [first, second]);
+            let shown = |overlap| conflict(overlap, [first, second], resolved);
+            conflicts.extend(overlaps.into_iter().map(shown));
+        }
+    }
+    Ok(conflicts)
+}
+
+/// Jobs and when they wrote, in the order in which they began.
+fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
+    let mut lifetimes: Vec<(String, Lifetime)> = Vec::new();
+    for (at, state) in states.iter().enumerate() {
+        // Rollbacks are no jobs.
+        if JobId::parse(&state.writer).is_none() {
+            continue;
+        }
+        let to = (state.edge == Edge::After).then_some(at);
+        match lifetimes.iter_mut().find(|(job, _)| *job == state.writer) {
+            Some((_, lifetime)) => lifetime.to = to,
+            None => lifetimes.push((state.writer.clone(), Lifetime { from: at, to })),
+        }
+    }
+    lifetimes
+}
+
+/// The states from the beginning of two jobs to their end.
+struct Window<'a> {
+    daemon: &'a Daemon,
+    repository: &'a PrivateRepository,
+    states: &'a [KeptState],
+    from: usize,
+    /// None while one of them writes.
+    to: Option<usize>,
+}
+
+impl Window<'_> {
+    fn overlaps(&self, pair: [&String; 2]) -> Result<Vec<Overlap>, ApiError> {
+        let last = self.to.unwrap_or(self.states.len() - 1);
+        let end = match self.to {
+            Some(to) => self.states[to].checkpoint.clone(),
+            None => checkpoints::take(self.daemon, self.repository)
+                .map_err(|error| of_checkpoint(&error))?,
+        };
+        let states = &self.states[self.from..=last];
+        let writing = changes::writing_at(&self.states[..self.from]);
+        let spans = changes::spans(self.repository, states, &writing, &end)
+            .map_err(|error| of_repository(&error))?;
+        let reported = pair
+            .into_iter()
+            .filter_map(|job| {
+                let events = self.daemon.home.job_events(&JobId::parse(job)?);
+                Some((
+                    job.clone(),
+                    changes::reported(&events, self.repository.top()),
+                ))
+            })
+            .collect();
+        overlaps::between(self.repository, pair.map(String::as_str), &spans, &reported)
+            .map_err(|error| of_repository(&error))
+    }
+}
+
+/// Whether the changes of one of them were taken back since.
+fn taken_back(states: &[KeptState], pair: [&String; 2]) -> bool {
+    states.iter().any(|state| {
+        let of = state.writer.split_once(".rollback-");
+        of.is_some_and(|(job, _)| pair.iter().any(|one| *one == job))
+    })
+}
+
+fn conflict(overlap: Overlap, pair: [&String; 2], resolved: bool) -> Conflict {
+    let [first, second] = pair;
+    let hunks = pair
+        .into_iter()
+        .zip(overlap.hunks)
+        .flat_map(|(job, hunks)| {
+            hunks.into_iter().map(|hunk| ConflictHunk {
+                job_id: job.clone(),
+                start: hunk.start,
+                lines: hunk.lines,
+            })
+        });
+    let hash = Sha256::digest(format!("{first}\0{second}\0{}", overlap.path));
+    let id: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    Conflict {
+        id: format!("c{id}"),
+        kind: match overlap.overwrote {
+            Some(_) => ConflictKind::StaleOverwrite,
+            None => ConflictKind::Overlap,
+        },
+        job_ids: match overlap.overwrote {
+            Some(0) => vec![second.clone(), first.clone()],
+            _ => vec![first.clone(), second.clone()],
+        },
+        hunks: hunks.collect(),
+        path: overlap.path,
+        resolved,
+    }
+}
