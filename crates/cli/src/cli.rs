@@ -96,6 +96,8 @@ pub enum Command {
     Config(commands::config::Config),
     /// Serve the MCP tools on stdin and stdout
     Mcp(commands::mcp::Mcp),
+    /// Show or install the skill that teaches an agent to coordinate others
+    Skill(commands::skill::Skill),
     /// Print a completion script for a shell
     Completions(commands::completions::Completions),
     /// Write the manual pages and the command-line reference into a folder
@@ -126,6 +128,7 @@ impl Command {
             Self::Doctor(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Mcp(command) => command.run(context),
+            Self::Skill(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Generate(command) => command.run(context),
         }

@@ -25,7 +25,7 @@ use convoke_workspace::{
     tree_diff,
 };
 
-use crate::{api_errors, checkpoints, error_chain, results, state::Daemon, wait};
+use crate::{checkpoints, error_chain, results, state::Daemon, wait};
 
 /// How long an answer waits for the state after a job that has just ended.
 const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -42,13 +42,7 @@ pub async fn of_job(
     id: &JobId,
     query: ChangesQuery,
 ) -> Result<JobChanges, ApiError> {
-    let job = daemon
-        .job(id)
-        .map_err(|error| api_errors::of_store(&error))?
-        .ok_or_else(|| api_errors::unknown_job(daemon, id.as_str()))?;
-    if job.is_over() {
-        wait::wait_for_finalised(daemon, id, SETTLES_WITHIN).await;
-    }
+    let job = wait::settled(daemon, id, SETTLES_WITHIN).await?;
     let daemon = Arc::clone(daemon);
     let built = tokio::task::spawn_blocking(move || build(&daemon, &job, &query));
     built

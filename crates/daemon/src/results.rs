@@ -16,7 +16,7 @@ use convoke_core::{
 use convoke_workspace::changes;
 
 use crate::{
-    api_errors, error_chain,
+    error_chain,
     executor::{
         denials,
         tail::{self, Tails},
@@ -38,13 +38,7 @@ pub async fn of_job(
     id: &JobId,
     query: ResultQuery,
 ) -> Result<JobResult, ApiError> {
-    let job = daemon
-        .job(id)
-        .map_err(|error| api_errors::of_store(&error))?;
-    let job = job.ok_or_else(|| api_errors::unknown_job(daemon, id.as_str()))?;
-    if job.is_over() {
-        wait::wait_for_finalised(daemon, id, SETTLES_WITHIN).await;
-    }
+    let job = wait::settled(daemon, id, SETTLES_WITHIN).await?;
     let daemon = Arc::clone(daemon);
     let built = tokio::task::spawn_blocking(move || build(&daemon, &job, &query));
     built

@@ -8,7 +8,10 @@ use convoke_api::{
     error::ApiError,
     values::State,
 };
-use convoke_core::{ids::JobId, job::JobState};
+use convoke_core::{
+    ids::JobId,
+    job::{Job, JobState},
+};
 use convoke_store::Resolved;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
@@ -82,6 +85,26 @@ pub async fn wait_for_finalised(daemon: &Arc<Daemon>, id: &JobId, patience: Dura
     let mut progress = live.watch();
     drop(live);
     let _ = tokio::time::timeout(patience, progress.wait_for(|progress| progress.finalised)).await;
+}
+
+/// A job; if it has ended, waited for until nothing about it changes any more or
+/// the time is up.
+///
+/// # Errors
+/// There is no such job, or the database cannot be read.
+pub async fn settled(
+    daemon: &Arc<Daemon>,
+    id: &JobId,
+    patience: Duration,
+) -> Result<Job, ApiError> {
+    let job = daemon
+        .job(id)
+        .map_err(|error| api_errors::of_store(&error))?
+        .ok_or_else(|| api_errors::unknown_job(daemon, id.as_str()))?;
+    if job.is_over() {
+        wait_for_finalised(daemon, id, patience).await;
+    }
+    Ok(job)
 }
 
 async fn any_ends(daemon: &Arc<Daemon>, jobs: &[(String, JobId)]) {

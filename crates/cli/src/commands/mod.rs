@@ -19,6 +19,7 @@ pub mod result;
 pub mod rollback;
 pub mod run;
 pub mod runner;
+pub mod skill;
 pub mod spawn;
 pub mod status;
 pub mod wait;

@@ -96,8 +96,19 @@ impl CodexWorld {
         Coordinated::of(&Ran::ended(child, "codex exec"))
     }
 
+    /// Runs a Codex that is told `words` and plays `steps` to its end.
+    pub fn coordinate_told(&self, sandbox: &str, words: &str, steps: &[Step]) -> Coordinated {
+        let words = format!("{COORDINATE}\n{words}");
+        let child = self.start_codex(&["-s", sandbox], &prompt(&words, steps));
+        Coordinated::of(&Ran::ended(child, "codex exec"))
+    }
+
     /// Starts a Codex in the work folder that plays `steps`.
     pub fn start_coordinator(&self, options: &[&str], steps: &[Step]) -> Child {
+        self.start_codex(options, &prompt(COORDINATE, steps))
+    }
+
+    fn start_codex(&self, options: &[&str], prompt: &str) -> Child {
         let mut command = self.command(&self.codex);
         command.args([
             "exec",
@@ -118,7 +129,7 @@ impl CodexWorld {
             .expect("Codex starts");
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
         stdin
-            .write_all(prompt(COORDINATE, steps).as_bytes())
+            .write_all(prompt.as_bytes())
             .expect("Codex reads its prompt");
         child
     }

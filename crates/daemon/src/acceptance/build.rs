@@ -118,8 +118,7 @@ pub fn build(
     })
 }
 
-/// Folder of the caller's process, canonical if it is still there.
-/// The folder of the caller's process.
+/// The folder of the caller's process, canonical if it is still there.
 ///
 /// # Errors
 /// It is not absolute.

@@ -10,7 +10,7 @@ fn fixture() -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-async fn published() -> Vec<Value> {
+pub async fn published() -> Vec<Value> {
     let daemon = Daemon::start();
     let server = convoke_mcp::JobsServer::new(peer::config(&daemon));
     server

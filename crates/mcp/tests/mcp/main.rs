@@ -6,4 +6,5 @@ mod fixture;
 mod peer;
 mod protocol;
 mod refusals;
+mod skill;
 mod waits;
