@@ -57,7 +57,8 @@ pub fn kill_and_wait(processes: &[ProcessRef], timeout: Duration) -> Vec<Process
         .collect()
 }
 
-/// What each of these processes and everything below it used so far.
+/// What everything below each of these processes used so far, with what ended
+/// there, but without the process itself.
 pub fn usage_of_trees(roots: &[i32]) -> Vec<Usage> {
     process::usage_of_trees(roots)
 }

@@ -54,15 +54,7 @@ pub fn list() -> Vec<Stat> {
 /// What a process used so far, its reaped children included: `utime` to
 /// `cstime` of proc(5) `stat`, and `rchar`, `wchar` of `io`.
 pub fn usage(pid: i32) -> Option<Usage> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let after = text.iter().rposition(|b| *b == b')')? + 1;
-    let fields = std::str::from_utf8(&text[after..]).ok()?.split_whitespace();
-    // Fields 14 to 17 of the line, in clock ticks.
-    let ticks: u64 = fields
-        .skip(11)
-        .take(4)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
+    let cpu_ms = cpu_ms(pid, 14..18)?;
     // Not readable for a process of another user, which then counts as still.
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     let io_bytes = io
@@ -71,10 +63,31 @@ pub fn usage(pid: i32) -> Option<Usage> {
         .filter(|(name, _)| ["rchar", "wchar"].contains(name))
         .filter_map(|(_, bytes)| bytes.trim().parse::<u64>().ok())
         .sum();
+    Some(Usage { cpu_ms, io_bytes })
+}
+
+/// What the children used that a process has waited for: `cutime` and `cstime`.
+/// What they read and wrote is not told apart from its own.
+pub fn usage_of_ended_children(pid: i32) -> Option<Usage> {
     Some(Usage {
-        cpu_ms: ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1),
-        io_bytes,
+        cpu_ms: cpu_ms(pid, 16..18)?,
+        io_bytes: 0,
     })
+}
+
+/// The sum of some fields of proc(5) `stat` that count clock ticks.
+fn cpu_ms(pid: i32, fields: std::ops::Range<usize>) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after = text.iter().rposition(|b| *b == b')')? + 1;
+    // The name is field 2, so that the third comes first.
+    let ticks: u64 = std::str::from_utf8(&text[after..])
+        .ok()?
+        .split_whitespace()
+        .skip(fields.start - 3)
+        .take(fields.len())
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Some(ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
 /// The children of a process with one thread; none where the kernel does not

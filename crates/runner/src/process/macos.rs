@@ -63,6 +63,11 @@ pub fn usage(pid: i32) -> Option<Usage> {
     })
 }
 
+/// Not told on this platform.
+pub fn usage_of_ended_children(_pid: i32) -> Option<Usage> {
+    None
+}
+
 /// Not asked for here: nothing on this platform needs it.
 pub fn children(_pid: i32) -> Option<Vec<i32>> {
     None

@@ -133,8 +133,10 @@ pub fn descendants(root: i32, runner_id: &str) -> Vec<Stat> {
     found
 }
 
-/// What each of these processes and everything below it used so far. The
-/// process table is read once for all.
+/// What everything below each of these processes used so far, with what ended
+/// there, but without the process itself: that is a runner or the init of a
+/// namespace, and looking around is no work of the agent. The process table is
+/// read once for all.
 pub fn usage_of_trees(roots: &[i32]) -> Vec<Usage> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for stat in platform::list() {
@@ -143,8 +145,8 @@ pub fn usage_of_trees(roots: &[i32]) -> Vec<Usage> {
     roots
         .iter()
         .map(|root| {
-            let mut total = Usage::default();
-            let mut next = vec![*root];
+            let mut total = platform::usage_of_ended_children(*root).unwrap_or_default();
+            let mut next = children.remove(root).unwrap_or_default();
             while let Some(pid) = next.pop() {
                 next.extend(children.remove(&pid).unwrap_or_default());
                 let used = platform::usage(pid).unwrap_or_default();

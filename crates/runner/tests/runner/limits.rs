@@ -93,3 +93,16 @@ fn a_connected_daemon_keeps_an_orphan_limit_away() {
     assert_limit(&mut run, LimitKind::Wall);
     drop(daemon);
 }
+
+/// A runner that holds its agent without a namespace is above it, and looks at the
+/// whole process table to tell whether somebody is at work below.
+#[test]
+fn to_look_around_is_no_work() {
+    let own = i32::try_from(std::process::id()).expect("a process id fits");
+    let used = || convoke_runner::sweep::usage_of_trees(&[own])[0];
+    let before = used();
+    for _ in 0..100 {
+        used();
+    }
+    assert_eq!(used(), before);
+}
