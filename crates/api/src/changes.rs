@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::caller::Caller;
+use crate::{caller::Caller, spawn::SpawnResult};
 
 /// Query of `GET /v1/jobs/{id}/changes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -193,6 +193,30 @@ pub struct ConflictHunk {
     pub start: u64,
     /// Number of lines.
     pub lines: u64,
+}
+
+/// Body of `POST /v1/reconcile`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReconcileRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// The jobs whose changes are to be brought together, 2 to 8; all over, and
+    /// of one working tree.
+    pub job_ids: Vec<String>,
+    /// What else the new job is to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+/// Answer to `POST /v1/reconcile`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconcileResponse {
+    /// The job that brings them together.
+    pub result: SpawnResult,
+    /// Paths that more than one of the jobs changed.
+    pub files: Vec<String>,
 }
 
 /// Body of `POST /v1/rollback`; one of both names what is taken back.

@@ -38,6 +38,10 @@ pub fn document() -> Value {
         paths::CONFLICTS,
         "Paths that several jobs changed while they were at work together",
     );
+    builder.post::<changes::ReconcileRequest, changes::ReconcileResponse>(
+        paths::RECONCILE,
+        "Start a job that brings together what several jobs did to the same files",
+    );
     builder.post::<changes::RollbackRequest, changes::RollbackResponse>(
         paths::ROLLBACK,
         "Take back what a job changed, or what jobs changed since a state",
@@ -161,7 +165,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 19);
+        assert_eq!(paths.len(), 20);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

@@ -78,6 +78,8 @@ pub enum Command {
     Diff(commands::diff::Diff),
     /// List paths that several jobs changed at once
     Conflicts(commands::conflicts::ListConflicts),
+    /// Start a job that brings together what several jobs did to the same files
+    Reconcile(commands::reconcile::Reconcile),
     /// Take back what a job changed
     Rollback(commands::rollback::Rollback),
     /// Stop jobs
@@ -119,6 +121,7 @@ impl Command {
             Self::Changes(command) => command.run(context),
             Self::Diff(command) => command.run(context),
             Self::Conflicts(command) => command.run(context),
+            Self::Reconcile(command) => command.run(context),
             Self::Rollback(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Interrupt(command) => command.run(context),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use convoke_api::{
     changes::{
-        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, RollbackRequest, RollbackResponse,
+        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, ReconcileRequest, ReconcileResponse,
+        RollbackRequest, RollbackResponse,
     },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
@@ -85,6 +86,11 @@ impl Connection {
     /// Paths that several jobs changed at once.
     pub async fn conflicts(&self, query: &ConflictsQuery) -> Answer<Conflicts> {
         self.client.conflicts(query).await.map_err(refused)
+    }
+
+    /// Starts a job that brings together what several jobs did.
+    pub async fn reconcile(&self, request: &ReconcileRequest) -> Answer<ReconcileResponse> {
+        self.client.reconcile(request).await.map_err(refused)
     }
 
     /// Takes changes back.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use convoke_api::{
     changes::{
-        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, RollbackRequest, RollbackResponse,
+        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, ReconcileRequest, ReconcileResponse,
+        RollbackRequest, RollbackResponse,
     },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
@@ -153,6 +154,16 @@ impl Client {
     /// [`ClientError`].
     pub async fn conflicts(&self, query: &ConflictsQuery) -> Answer<Conflicts> {
         let mut call = get(&with_query(paths::CONFLICTS, query));
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
+    /// Starts a job that brings together what several jobs did.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reconcile(&self, request: &ReconcileRequest) -> Answer<ReconcileResponse> {
+        let mut call = post(paths::RECONCILE, request);
         call.limit = TREE;
         self.ask(call).await
     }

@@ -44,6 +44,7 @@ mod observe;
 mod power;
 mod private_file;
 mod rebuild;
+mod reconcile;
 mod recovery;
 mod results;
 mod rollback;

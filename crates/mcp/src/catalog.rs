@@ -137,6 +137,12 @@ fn others() -> Vec<Tool> {
             output::<Conflicts>(),
         ),
         acts(
+            "codex_reconcile",
+            "Start a job that brings together what several jobs did to the same files. It is told each one's task and patch, and what the files hold now.",
+            input::<changes::WhatToBringTogether>(),
+            output::<changes::BringsTogether>(),
+        ),
+        acts(
             "codex_rollback",
             "Take back what one job changed, or what jobs changed since a state. Later edits are kept, and the answer names the state before, to undo it.",
             input::<changes::WhatToTakeBack>(),

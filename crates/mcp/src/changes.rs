@@ -1,10 +1,16 @@
-//! `codex_changes` and `codex_rollback`.
+//! `codex_changes`, `codex_conflicts`, `codex_reconcile` and `codex_rollback`.
 
-use convoke_api::changes::{ChangesQuery, ConflictsQuery, RollbackRequest};
+use convoke_api::changes::{ChangesQuery, ConflictsQuery, ReconcileRequest, RollbackRequest};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{answers, arguments, caller, errors::Outcome, server::Call, status::OneJob};
+use crate::{
+    answers, arguments, caller,
+    errors::Outcome,
+    server::Call,
+    spawn::{self, Started},
+    status::OneJob,
+};
 
 /// A patch is answered inline up to so many bytes.
 const DIFF_LIMIT: u64 = 12 * 1024;
@@ -42,6 +48,43 @@ pub(crate) async fn codex_conflicts(call: &Call) -> Outcome {
         folder: Some(call.config.folder.display().to_string()),
     };
     answers::json(&call.config.client.conflicts(&query).await?)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WhatToBringTogether {
+    /// The jobs, 2 to 8; all over.
+    job_ids: Vec<String>,
+    /// What else the new job is to know.
+    prompt: Option<String>,
+}
+
+/// A started job, and what it is about.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BringsTogether {
+    #[serde(flatten)]
+    job: Started,
+    /// Paths that more than one of the jobs changed.
+    files: Vec<String>,
+}
+
+pub(crate) async fn codex_reconcile(call: &Call) -> Outcome {
+    let given: WhatToBringTogether = arguments::read(&call.arguments)?;
+    let request = ReconcileRequest {
+        caller: caller::of_spawn(&call.config, &call.context)?,
+        job_ids: given.job_ids,
+        prompt: given.prompt,
+    };
+    let answer = call.config.client.reconcile(&request).await?;
+    let (job, existed, notices) = spawn::accepted(answer.result)?;
+    let answer = BringsTogether {
+        job: Started::new(&job, existed, notices),
+        files: answer.files,
+    };
+    answers::with_meta(
+        answers::json(&answer),
+        &[("jobId", Some(&answer.job.job_id))],
+    )
 }
 
 pub(crate) async fn codex_rollback(call: &Call) -> Outcome {

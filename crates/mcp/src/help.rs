@@ -22,7 +22,7 @@ The usual loop:
 4. codex_result{jobId} is the final message and the changed files; view:\"full\" adds the ends of stdout and stderr.
 
 Also:
-codex_changes{jobId} what a job changed and whose change it was · codex_conflicts{} what two jobs changed at once · codex_rollback{jobId,dryRun} take it back.
+codex_changes{jobId} what a job changed and whose change it was · codex_conflicts{} what two jobs changed at once · codex_reconcile{jobIds} a job that brings it together · codex_rollback{jobId,dryRun} take it back.
 codex_status{jobId} one job now · codex_jobs{state:\"live\"} all jobs, newest first · codex_interrupt{jobId,newPrompt} another prompt in the same conversation · codex_cancel{jobId} stop it and all its processes.
 codex{prompt,sessionId?} and review{uncommitted|base|commit|prompt} start a job and wait for it; work that outlasts the call goes on, and the answer names its jobId. listSessions lists the conversations of codex.
 

@@ -158,6 +158,7 @@ impl JobsServer {
             "codex_jobs" => jobs::codex_jobs(&call).await,
             "codex_changes" => changes::codex_changes(&call).await,
             "codex_conflicts" => changes::codex_conflicts(&call).await,
+            "codex_reconcile" => changes::codex_reconcile(&call).await,
             "codex_rollback" => changes::codex_rollback(&call).await,
             "review" => synchronous::review(&call).await,
             "listSessions" => sessions::list_sessions(&call).await,

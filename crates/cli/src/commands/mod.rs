@@ -14,6 +14,7 @@ pub mod generate;
 pub mod interrupt;
 pub mod mcp;
 pub mod ps;
+pub mod reconcile;
 pub mod release;
 pub mod result;
 pub mod rollback;

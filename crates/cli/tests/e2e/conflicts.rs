@@ -168,3 +168,50 @@ fn one_after_the_other_is_no_conflict() {
     let refused = world.run(&["conflicts", "unknown"]);
     assert_eq!(refused.code, Some(4), "{refused}");
 }
+
+#[test]
+fn what_two_jobs_did_is_brought_together_by_a_third() {
+    let world = world_of_two();
+    commit(&world, &[("f", "1\n2\n3\n4\n5\n6\n7\n"), ("alone", "0\n")]);
+    let one = stepping(&world, "one", &[write_step("f", "one\n2\n3\n4\n5\n6\n7\n")]);
+    go(&world, "one-0");
+    let steps = [
+        write_step("f", "1\n2\n3\n4\n5\n6\ntwo\n"),
+        write_step("alone", "1\n"),
+    ];
+    let two = stepping(&world, "two", &steps);
+    let early = world.run(&["reconcile", &one, &two]);
+    assert_eq!(early.code, Some(2), "{early}");
+    assert!(early.stderr.contains("is not over"), "{early}");
+    end(&world, "one", &one);
+    go(&world, "two-0");
+    go(&world, "two-1");
+    end(&world, "two", &two);
+    let answer = world.json(&["reconcile", &one, &two, "--prompt", "Mind the sevens."]);
+    assert_eq!(answer["files"], json!(["f"]));
+    let job = answer["result"]["job"]["jobId"].as_str().expect("a job");
+    assert_eq!(answer["result"]["job"]["label"], "reconcile one and two");
+    // It gets the files, what each was asked for and did, and what is there now.
+    let runner = world
+        .state_home()
+        .join(format!("runners/{job}.1/spec.json"));
+    wait_for_file(&runner);
+    let spec: Value = serde_json::from_slice(&fs_err::read(runner).expect("a spec")).expect("JSON");
+    let told = spec["stdin"]["text"].as_str().expect("a prompt");
+    for words in [
+        "- f\n",
+        "Mind the sevens.",
+        "# What one was asked for",
+        "# What two was asked for",
+        "wait_file",
+        "-1\n+one",
+        "-7\n+two",
+        "## f\n\n```\n1\n2\n3\n4\n5\n6\ntwo\n```",
+    ] {
+        assert!(told.contains(words), "{words:?} is missing in:\n{told}");
+    }
+    assert!(!told.contains("- alone\n") && !told.contains("a/alone"), "{told}");
+    world.wait_end(job);
+    let nothing = world.run(&["reconcile", &one, job]);
+    assert_eq!(nothing.code, Some(2), "{nothing}");
+}

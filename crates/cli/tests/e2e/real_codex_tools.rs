@@ -25,6 +25,7 @@ const ONE_JOB: [&str; 11] = [
 const GROUP: [&str; 3] = ["codex_spawn_group", "codex_cancel", "codex_interrupt"];
 const SYNCHRONOUS: [&str; 2] = ["codex", "listSessions"];
 const REVIEW: [&str; 1] = ["review"];
+const RECONCILE: [&str; 1] = ["codex_reconcile"];
 
 /// Checks that these tools were called and none of their calls was refused.
 fn check_called(done: &Coordinated, tools: &[&str]) {
@@ -49,13 +50,54 @@ fn the_tests_here_call_all_tools_there_are() {
         .iter()
         .map(|tool| tool["name"].as_str().expect("a name").to_owned())
         .collect();
-    let called: BTreeSet<String> = [&ONE_JOB[..], &GROUP, &SYNCHRONOUS, &REVIEW]
+    let called: BTreeSet<String> = [&ONE_JOB[..], &GROUP, &SYNCHRONOUS, &REVIEW, &RECONCILE]
         .concat()
         .iter()
         .map(|name| (*name).to_owned())
         .collect();
     assert_eq!(listed, called);
-    assert_eq!(called.len(), 17);
+    assert_eq!(called.len(), 18);
+}
+
+#[test]
+fn what_two_did_is_brought_together() {
+    let Some(codex) = real_codex() else { return };
+    let bring = [
+        Step::shell("printf 'one and two\\n' > shared.txt"),
+        Step::say("both kept\n\nmodifiedFiles:\n- shared.txt"),
+    ];
+    // The new job's prompt is made of other things than a script.
+    let worker = |text: &str| {
+        let write = format!("echo {text} > shared.txt");
+        let said = "done\n\nmodifiedFiles:\n- shared.txt";
+        vec![Step::shell(write), Step::say(said)]
+    };
+    let script = Script::default()
+        .with("Bring together what they did", bring.to_vec())
+        .with("Write one.", worker("one"))
+        .with("Write two.", worker("two"));
+    let world = CodexWorld::with_script(&codex, script);
+    let spawn = |name: &str| {
+        let arguments = json!({"prompt": format!("Write {name}."), "label": name});
+        tool("codex_spawn", arguments).named(name)
+    };
+    let steps = [
+        spawn("one"),
+        wait_any("first", &["${one.jobId}"]),
+        spawn("two"),
+        wait_any("second", &["${two.jobId}"]),
+        tool("codex_reconcile", json!({"jobIds": ["one", "two"]})).named("both"),
+        wait_any("third", &["${both.jobId}"]),
+        Step::say("brought together"),
+    ];
+    let done = world.coordinate("workspace-write", &steps).well();
+    check_called(&done, &RECONCILE);
+    let started = done.answer("codex_reconcile");
+    assert_eq!(started["files"], json!(["shared.txt"]), "{started:#}");
+    let job = started["jobId"].as_str().expect("an id");
+    world.completed(job);
+    let text = fs_err::read_to_string(world.work().join("shared.txt")).expect("read");
+    assert_eq!(text, "one and two\n");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use axum::{
 };
 use convoke_api::{
     changes::{
-        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, RollbackRequest, RollbackResponse,
+        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, ReconcileRequest, ReconcileResponse,
+        RollbackRequest, RollbackResponse,
     },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
@@ -29,7 +30,7 @@ use convoke_core::ids::JobId;
 use super::{Body, Peer, Query, Refusal};
 use crate::{
     acceptance, api_errors, changes, conflicts, control, doctor, event_pages, gc as collector,
-    leftovers, lists, results, rollback, state::Daemon, status, views, wait,
+    leftovers, lists, reconcile, results, rollback, state::Daemon, status, views, wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -138,6 +139,20 @@ pub async fn conflicts(
 ) -> Answer<Conflicts> {
     peer.may_do_all()?;
     Ok(Json(conflicts::of(&daemon, query).await?))
+}
+
+pub async fn reconcile(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Body(request): Body<ReconcileRequest>,
+) -> Answer<ReconcileResponse> {
+    peer.may_do_all()?;
+    // In a task of its own: a client that goes away does not undo it half-way.
+    let task = daemon.tasks.spawn({
+        let daemon = Arc::clone(&daemon);
+        async move { reconcile::start(&daemon, request).await }
+    });
+    Ok(Json(joined(task.await)?))
 }
 
 pub async fn rollback(

@@ -52,6 +52,7 @@ fn router(daemon: Arc<Daemon>) -> Router {
         .route(paths::JOB_RELEASE, post(handlers::release))
         .route(paths::JOB_CHANGES, get(handlers::changes))
         .route(paths::CONFLICTS, get(handlers::conflicts))
+        .route(paths::RECONCILE, post(handlers::reconcile))
         .route(paths::ROLLBACK, post(handlers::rollback))
         .route(paths::JOB_CANCEL, post(handlers::cancel))
         .route(paths::JOB_INTERRUPT, post(handlers::interrupt))
