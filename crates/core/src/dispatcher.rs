@@ -8,7 +8,7 @@
 mod attempts;
 mod ends;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use self::ends::Ends;
 use crate::{
@@ -83,6 +83,13 @@ pub enum Input {
     LeftoversGone {
         /// The job.
         job: JobId,
+    },
+    /// It was looked whether a writer that ended collided with another.
+    WriterEnded {
+        /// The tree.
+        tree: PathBuf,
+        /// Whether it did.
+        overlapped: bool,
     },
     /// Time passed.
     Tick,
@@ -290,6 +297,9 @@ impl Dispatcher {
             }
             Input::LeftoversGone { job } => {
                 self.scheduler.release_tree(&job);
+            }
+            Input::WriterEnded { tree, overlapped } => {
+                self.scheduler.writer_ended(&tree, overlapped);
             }
             Input::Tick => {}
         }

@@ -23,3 +23,4 @@ pub mod sandbox;
 pub mod scheduler;
 pub mod spec;
 pub mod time;
+pub mod writer_caps;

@@ -10,8 +10,13 @@
 //! waits for comes free together with one of them. (But for a place in a tree
 //! that an ended job held because processes of it were left: who gets that one
 //! is the first to get the next slot of the daemon.)
+//!
+//! Where writers collided, fewer of them may be at once: see [`crate::writer_caps`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+};
 
 use crate::{
     ids::JobId,
@@ -19,6 +24,7 @@ use crate::{
     owner::Owner,
     sandbox::Access,
     time::UnixMillis,
+    writer_caps::WriterCaps,
 };
 
 /// How long a job lets others pass before it reserves, in milliseconds.
@@ -159,6 +165,8 @@ struct Slots {
     holders: HashMap<JobId, Demand>,
     /// Ended jobs that still hold the slot of their tree, and which it is.
     left: HashMap<JobId, usize>,
+    /// Writers of trees in which some collided: how many may be there at once.
+    lowered: HashMap<usize, u32>,
 }
 
 /// What jobs out of patience keep from those behind them, during one pass.
@@ -187,6 +195,7 @@ pub struct Scheduler {
     places: HashMap<JobId, Place>,
     /// Who may be waiting for a job; may name jobs that left the line.
     dependents: HashMap<JobId, Vec<JobId>>,
+    writer_caps: WriterCaps,
     last_seen: Option<UnixMillis>,
 }
 
@@ -201,6 +210,7 @@ impl Scheduler {
             queue: BTreeMap::new(),
             places: HashMap::new(),
             dependents: HashMap::new(),
+            writer_caps: WriterCaps::default(),
             last_seen: None,
         }
     }
@@ -208,6 +218,18 @@ impl Scheduler {
     /// Changes the caps; running attempts are not touched.
     pub fn set_caps(&mut self, caps: Caps) {
         self.slots.caps = caps;
+    }
+
+    /// Notes that a writer of a tree ended, and whether it collided with another.
+    pub fn writer_ended(&mut self, tree: &Path, overlapped: bool) {
+        let most = self.slots.caps.writers;
+        self.writer_caps.writer_ended(tree, overlapped, most);
+        let now = self.writer_caps.of(tree, u32::MAX);
+        let resource = self.slots.resource(Resource::Writers(tree.to_owned()));
+        self.slots.lowered.insert(resource, now);
+        if now == u32::MAX {
+            self.slots.lowered.remove(&resource);
+        }
     }
 
     /// Number of jobs in line.
@@ -435,6 +457,7 @@ impl Slots {
             used: vec![0],
             holders: HashMap::new(),
             left: HashMap::new(),
+            lowered: HashMap::new(),
         }
     }
 
@@ -489,7 +512,10 @@ impl Slots {
         } else {
             match demand.access {
                 Access::Read => self.caps.readers,
-                Access::Write => self.caps.writers,
+                Access::Write => {
+                    let lowered = self.lowered.get(&resource).copied();
+                    self.caps.writers.min(lowered.unwrap_or(u32::MAX))
+                }
             }
         }
     }

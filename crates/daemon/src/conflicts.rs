@@ -10,7 +10,7 @@ use convoke_api::{
     changes::{Conflict, ConflictHunk, ConflictKind, Conflicts, ConflictsQuery},
     error::{ApiError, RequestCode},
 };
-use convoke_core::{ids::JobId, job::Job};
+use convoke_core::{dispatcher::Input, ids::JobId, job::Job, sandbox::Access};
 use convoke_workspace::{
     overlaps::{self, Overlap},
     private_repository::{Edge, KeptState, PrivateRepository},
@@ -46,6 +46,48 @@ pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts
     found
         .await
         .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+}
+
+/// Looks whether a writer that ended collided with another, and lets the dispatcher
+/// know: fewer writers may be at once in a tree where that happens.
+pub async fn look_after(daemon: &Arc<Daemon>, job: &Job) {
+    if job.spec.access != Access::Write || !checkpoints::are_kept(job) {
+        return;
+    }
+    let looking = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || collided(&daemon, &job)
+    });
+    match looking.await {
+        Ok(Ok(Some(overlapped))) => daemon.submit(Input::WriterEnded {
+            tree: job.spec.tree.clone(),
+            overlapped,
+        }),
+        Ok(Ok(None)) | Err(_) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(job = %job.id, %error.message, "it is not known whether the job collided with another");
+        }
+    }
+}
+
+/// Whether a job collided with one that ended before it or goes on; none if
+/// nothing is kept of it.
+fn collided(daemon: &Daemon, job: &Job) -> Result<Option<bool>, ApiError> {
+    if !PrivateRepository::exists(&checkpoints::folder(daemon), &job.spec.tree) {
+        return Ok(None);
+    }
+    let own = BTreeSet::from([job.id.to_string()]);
+    let known = {
+        let repository = checkpoints::open(daemon, &job.spec.tree);
+        let repository = repository.map_err(|error| of_repository(&error))?;
+        let states = repository.states().map_err(|error| of_repository(&error))?;
+        states.iter().any(|state| state.writer == job.id.as_str())
+    };
+    if !known {
+        return Ok(None);
+    }
+    let conflicts = of_tree(daemon, &job.spec.tree, Some(&own))?;
+    Ok(Some(!conflicts.is_empty()))
 }
 
 /// The trees to look at, and of which jobs; of all where none are named.

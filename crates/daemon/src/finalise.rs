@@ -13,7 +13,7 @@ use convoke_core::{
 use convoke_store::Session;
 
 use crate::{
-    checkpoints, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
+    checkpoints, conflicts, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
     rebuild::RebuildError, scrub, secrets, state::Daemon,
 };
 
@@ -47,6 +47,9 @@ pub fn start(daemon: &Arc<Daemon>, id: JobId) {
             return;
         }
         finalise(&daemon, &job).await;
+        if job.attempts > 0 {
+            conflicts::look_after(&daemon, &job).await;
+        }
         if let Some(live) = daemon.live.get(&id) {
             live.set_finalised();
         }

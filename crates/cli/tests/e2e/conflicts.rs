@@ -1,7 +1,9 @@
 //! Paths that two jobs changed while both were at work.
 
 use convoke_test_support::{
-    environment::TestEnvironment, mcp_client::McpClient, wait::wait_for_file,
+    environment::TestEnvironment,
+    mcp_client::McpClient,
+    wait::{wait_for, wait_for_file},
 };
 use serde_json::{Value, json};
 
@@ -210,8 +212,77 @@ fn what_two_jobs_did_is_brought_together_by_a_third() {
     ] {
         assert!(told.contains(words), "{words:?} is missing in:\n{told}");
     }
-    assert!(!told.contains("- alone\n") && !told.contains("a/alone"), "{told}");
+    assert!(
+        !told.contains("- alone\n") && !told.contains("a/alone"),
+        "{told}"
+    );
     world.wait_end(job);
     let nothing = world.run(&["reconcile", &one, job]);
     assert_eq!(nothing.code, Some(2), "{nothing}");
+}
+
+/// The job ids of those that run now.
+fn running(world: &TestEnvironment, jobs: &[String]) -> usize {
+    jobs.iter()
+        .filter(|job| world.state(job) == "running")
+        .count()
+}
+
+#[test]
+fn where_writers_collide_fewer_may_be_at_once_until_they_do_no_more() {
+    let world = world_of_two();
+    commit(&world, &[("f", "1\n2\n3\n")]);
+    let one = stepping(&world, "one", &[write_step("f", "one\n2\n3\n")]);
+    go(&world, "one-0");
+    let two = stepping(&world, "two", &[write_step("f", "one\n2\ntwo\n")]);
+    end(&world, "one", &one);
+    go(&world, "two-0");
+    end(&world, "two", &two);
+    // Its result is told when that is known.
+    world.ok(&["result", &two]);
+    // Three writers at once are allowed, but for this tree now one.
+    let gate = |name: &str| world.root().join(name);
+    let writer = |name: &str| {
+        let script = json!([
+            {"do": "wait_file", "path": gate(name)},
+            {"do": "write", "path": name, "text": "own\n"},
+        ]);
+        crate::world::spawn_scripted(&world, &["--label", name], &script)
+    };
+    let first: Vec<String> = ["a", "b", "c"].map(writer).into();
+    let why = wait_for("the others to wait for one writer", || {
+        let status = world.json(&["status", &first[2]]);
+        let message = status["queue"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        message
+            .contains('1')
+            .then_some(message)
+            .ok_or_else(|| status.to_string())
+    });
+    assert!(why.contains("writer"), "{why}");
+    assert_eq!(running(&world, &first), 1);
+    for name in ["a", "b", "c"] {
+        fs_err::write(gate(name), "").expect("the gate opens");
+    }
+    for job in &first {
+        assert_eq!(world.wait_end(job), "completed");
+    }
+    for job in &first {
+        world.ok(&["result", job]);
+    }
+    // Three ended without a collision: one more may be at once.
+    let next: Vec<String> = ["d", "e", "g"].map(writer).into();
+    wait_for("two to run", || match running(&world, &next) {
+        2 => Ok(()),
+        n => Err(format!("{n} run")),
+    });
+    assert_eq!(world.state(&next[2]), "queued");
+    for name in ["d", "e", "g"] {
+        fs_err::write(gate(name), "").expect("the gate opens");
+    }
+    for job in &next {
+        assert_eq!(world.wait_end(job), "completed");
+    }
 }

@@ -29,7 +29,7 @@ impl Oracle {
     pub(super) fn expected(&mut self, input: &Input, ids: &Ids) -> Expected {
         let live = |job: usize, attempt: u32| self.status[job].phase == Phase::Live(attempt);
         match input {
-            Input::Tick => Expected::Nothing,
+            Input::Tick | Input::WriterEnded { .. } => Expected::Nothing,
             Input::LeftoversGone { job } => {
                 let job = ids.index(job);
                 if self.left.contains(&job) {

@@ -84,6 +84,7 @@ impl Oracle {
     fn nothing_idle(&self, now: UnixMillis, caps: &Caps, waiting: &[usize]) -> Result<(), String> {
         for (index, job) in waiting.iter().enumerate() {
             let facts = &self.facts[*job];
+            let caps = &self.caps_in(facts.tree, caps);
             if !self.used.fits(facts, caps) {
                 continue;
             }
@@ -127,6 +128,7 @@ impl Oracle {
     ) -> Result<(), String> {
         for (index, job) in waiting.iter().enumerate() {
             let facts = &self.facts[*job];
+            let caps = &self.caps_in(facts.tree, caps);
             let kept_out = waiting[..index].iter().any(|other| {
                 let keeper = &self.facts[*other];
                 self.out_of_patience(*other, now)
@@ -166,6 +168,7 @@ impl Oracle {
             return Ok(());
         };
         let facts = &self.facts[*first];
+        let caps = &self.caps_in(facts.tree, caps);
         for other in started
             .iter()
             .filter(|other| self.place(**other) > self.place(*first))
@@ -204,6 +207,7 @@ impl Oracle {
             return Ok(());
         };
         let facts = &self.facts[first];
+        let caps = &self.caps_in(facts.tree, caps);
         let overtaken = started
             .iter()
             .any(|other| self.place(*other) < self.place(first));

@@ -21,6 +21,8 @@ use crate::{
 
 /// Number of trees and of owners in the world.
 pub const TREES: usize = 3;
+/// Their names.
+pub const TREE_NAMES: [&str; TREES] = ["a", "b", "c"];
 /// Number of owners in the world.
 pub const OWNERS: usize = 3;
 
@@ -162,6 +164,9 @@ pub struct Oracle {
     pub front: Option<Front>,
     /// Ended jobs that hold their place in the tree.
     pub left: BTreeSet<usize>,
+    /// Trees in which writers collided: how many may be there, and how many ended
+    /// without a collision since that number was set.
+    lowered: [Option<(u32, u32)>; TREES],
     last_seen: u64,
 }
 
@@ -247,6 +252,29 @@ impl Oracle {
         )
     }
 
+    /// The caps as they are in a tree.
+    pub fn caps_in(&self, tree: usize, caps: &Caps) -> Caps {
+        let lowered = self.lowered[tree].map_or(u32::MAX, |(cap, _)| cap);
+        Caps {
+            writers: caps.writers.min(lowered),
+            ..*caps
+        }
+    }
+
+    /// A collision leaves room for one writer; three ends without one give room
+    /// for one more.
+    fn writer_ended(&mut self, tree: usize, overlapped: bool, caps: &Caps) {
+        self.lowered[tree] = match (self.lowered[tree], overlapped) {
+            (_, true) => Some((1, 0)),
+            (None, false) => None,
+            (Some((cap, 2)), false) => Some((cap + 1, 0)),
+            (Some((cap, clean)), false) => Some((cap, clean + 1)),
+        };
+        if !overlapped {
+            self.lowered[tree] = self.lowered[tree].filter(|(cap, _)| *cap < caps.writers);
+        }
+    }
+
     /// Judges a decision.
     pub fn judge(
         &mut self,
@@ -257,6 +285,10 @@ impl Oracle {
         ids: &Ids,
     ) -> Result<(), String> {
         self.follow_clock(now);
+        if let Input::WriterEnded { tree, overlapped } = input {
+            let tree = TREE_NAMES.iter().position(|name| tree.as_os_str() == *name);
+            self.writer_ended(tree.ok_or("an unknown tree")?, *overlapped, caps);
+        }
         let expected = self.expected(input, ids);
         let left = self.let_go(input, ids);
         let mut started = Vec::new();
@@ -468,6 +500,7 @@ impl Oracle {
             "job {job} starts and is not ready: {:?}",
             self.status[job]
         );
+        let caps = &self.caps_in(facts.tree, caps);
         rule!(
             self.used.fits(facts, caps),
             "job {job} starts over a cap: {:?}, {caps:?}, {facts:?}",

@@ -27,7 +27,7 @@ use convoke_core::{
 use self::messages::{Runner, Talks, never_started, settled};
 use crate::{
     history::{History, Kind, Profile, Step},
-    oracle::{Facts, OWNERS, Oracle, Phase, TREES, rule},
+    oracle::{Facts, OWNERS, Oracle, Phase, TREE_NAMES, TREES, rule},
     random::Random,
 };
 
@@ -134,11 +134,13 @@ impl<'a> World<'a> {
             Kind::Advance => self.advance(&mut random),
             Kind::Repeat => self.repeat(&mut random),
             Kind::Stop => self.stop(&mut random),
+            Kind::Tick if random.chance(30) => self.writer_ended(&mut random),
             Kind::Tick => self.submit(Input::Tick),
             Kind::Clock => {
                 self.move_clock(&mut random);
                 Ok(())
             }
+            Kind::Caps if random.chance(50) => self.writer_ended(&mut random),
             Kind::Caps => {
                 let caps = Caps {
                     total: random.number(7),
@@ -208,6 +210,14 @@ impl<'a> World<'a> {
         self.caps = caps;
         self.dispatcher.set_caps(caps);
         self.submit(Input::Tick)
+    }
+
+    /// It was looked whether a writer collided with another.
+    fn writer_ended(&mut self, random: &mut Random) -> Check {
+        self.submit(Input::WriterEnded {
+            tree: PathBuf::from(TREE_NAMES[random.below(TREES)]),
+            overlapped: random.chance(40),
+        })
     }
 
     fn move_clock(&mut self, random: &mut Random) {
@@ -322,7 +332,7 @@ impl<'a> World<'a> {
             work: Work::Command { argv: Vec::new() },
             label: None,
             working_directory: PathBuf::new(),
-            tree: PathBuf::from(["a", "b", "c"][facts.tree]),
+            tree: PathBuf::from(TREE_NAMES[facts.tree]),
             sandbox: Sandbox::WorkspaceWrite,
             access: facts.access,
             limits: Limits::default(),
