@@ -122,7 +122,7 @@ impl Client {
     }
 
     async fn exchange_in_time(&self, call: &Call) -> Result<Bytes, ClientError> {
-        let mut absent = self.allowed(call.absent);
+        let absent = self.allowed(call.absent);
         let patience = Instant::now() + START_LIMIT;
         let mut repeated = false;
         loop {
@@ -145,8 +145,8 @@ impl Client {
             if !call.repeatable || repeated {
                 return Err(lost);
             }
+            // Nobody has answered it yet: it may still start a daemon.
             repeated = true;
-            absent = WhenAbsent::Wait;
         }
     }
 
