@@ -43,6 +43,7 @@ pub async fn of_job(
     query: ChangesQuery,
 ) -> Result<JobChanges, ApiError> {
     let job = wait::settled(daemon, id, SETTLES_WITHIN).await?;
+    let _turn = checkpoints::turn(&job.spec.tree).await;
     let daemon = Arc::clone(daemon);
     let built = tokio::task::spawn_blocking(move || build(&daemon, &job, &query));
     built
@@ -185,6 +186,9 @@ impl Seen {
             true => None,
             false => states.iter().rposition(|state| is_own(state, Edge::After)),
         };
+        // What came after a loss is not told by a state of an earlier attempt.
+        let lost = states.iter().rposition(|state| is_own(state, Edge::Lost));
+        let last = last.filter(|last| lost.is_none_or(|lost| lost < *last));
         let writing = writing_at(&states[..first]);
         let end = match last {
             Some(last) => states[last].checkpoint.clone(),
@@ -243,7 +247,7 @@ fn step(writing: &mut BTreeSet<String>, state: &KeptState) {
         Edge::Before => {
             writing.insert(state.writer.clone());
         }
-        Edge::After => {
+        Edge::After | Edge::Lost => {
             writing.remove(&state.writer);
         }
     }

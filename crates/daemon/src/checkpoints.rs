@@ -3,8 +3,9 @@
 //! remembered, and said to whoever asks for the changes.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use convoke_core::{
@@ -82,10 +83,23 @@ pub async fn after(daemon: &Arc<Daemon>, job: &Job, attempt: u32) {
     keep(daemon, job, (Edge::After, attempt)).await;
 }
 
+/// Lets one at a time work with the repository of a tree, so that those who wait
+/// take no thread from others.
+pub async fn turn(tree: &Path) -> tokio::sync::OwnedMutexGuard<()> {
+    static TURNS: LazyLock<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>> =
+        LazyLock::new(Mutex::default);
+    let turn = {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(tree.to_owned()).or_default())
+    };
+    turn.lock_owned().await
+}
+
 async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) {
     if !are_kept(job) || !daemon.last_config().checkpoints {
         return;
     }
+    let _turn = turn(&job.spec.tree).await;
     // The semaphore is never closed.
     let Ok(_permit) = AT_ONCE.acquire().await else {
         return;
@@ -115,8 +129,45 @@ fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), Checkpo
     if repository.is_open(writer)? != (edge.0 == Edge::After) {
         return Ok(());
     }
-    let taken = take(daemon, &repository)?;
-    repository.keep(writer, edge, clock::now().0, taken)?;
+    let now = clock::now().0;
+    if edge.0 == Edge::Before {
+        close_ended(daemon, &repository, now)?;
+    }
+    match take(daemon, &repository) {
+        Ok(taken) => {
+            repository.keep(writer, edge, now, taken)?;
+            Ok(())
+        }
+        Err(error) => {
+            if edge.0 == Edge::After {
+                // It writes no more, whatever it did.
+                repository.close(writer, now)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Closes writers of which no state after could be kept: rollbacks of a daemon
+/// that died, and jobs that are over. Else they would count as writing for ever.
+fn close_ended(
+    daemon: &Daemon,
+    repository: &PrivateRepository,
+    now: u64,
+) -> Result<(), PrivateRepositoryError> {
+    for writer in repository.open_writers()? {
+        // The repository is locked, so that no rollback is under way.
+        let is_over = JobId::parse(&writer).is_none_or(|job| {
+            daemon.live.get(&job).is_none()
+                && daemon
+                    .store
+                    .job(&job)
+                    .is_ok_and(|known| known.is_none_or(|job| job.is_over()))
+        });
+        if is_over {
+            repository.close(&writer, now)?;
+        }
+    }
     Ok(())
 }
 
@@ -137,28 +188,34 @@ pub fn forget(daemon: &Daemon) {
         let Some(top) = PrivateRepository::tree_of(&entry.path()) else {
             continue;
         };
-        if !top.exists() {
-            // Nothing can be taken back there any more.
-            if let Err(error) = fs_err::remove_dir_all(entry.path()) {
-                tracing::warn!(%error, "the states of a tree that is gone stay");
-            }
-            continue;
-        }
         let forgotten = open(daemon, &top).and_then(|repository| {
-            repository.forget(|writer| {
+            let forgotten = repository.forget(|writer| {
                 // Rollbacks are named after the job they took back.
                 let name = writer.split('.').next().unwrap_or(writer);
                 JobId::parse(name).is_some_and(|job| is_known(daemon, &job))
-            })
+            })?;
+            Ok((forgotten, repository.states()?.is_empty()))
         });
         match forgotten {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(tree = %top.display(), count, "states were forgotten"),
+            Ok((_, true)) if is_gone(&top) => {
+                // Nothing is kept of it, and nothing will be.
+                if let Err(error) = fs_err::remove_dir_all(entry.path()) {
+                    tracing::warn!(%error, "the repository of a tree that is gone stays");
+                }
+            }
+            Ok((0, _)) => {}
+            Ok((count, _)) => tracing::info!(tree = %top.display(), count, "states were forgotten"),
             Err(error) => {
                 tracing::warn!(tree = %top.display(), error = %error_chain(&error), "states of forgotten jobs stay");
             }
         }
     }
+}
+
+/// Whether a tree is there no more, rather than out of reach.
+fn is_gone(top: &Path) -> bool {
+    let found = fs_err::symlink_metadata(top);
+    found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Not known for sure counts as known.

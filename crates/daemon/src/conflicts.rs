@@ -26,6 +26,9 @@ use crate::{
     wait,
 };
 
+/// Most conflicts that are told of a tree.
+const MOST_CONFLICTS: usize = 200;
+
 /// Most jobs of a tree that are compared when none are named, the latest ones.
 const MOST_JOBS: usize = 50;
 
@@ -34,18 +37,19 @@ const MOST_JOBS: usize = 50;
 /// # Errors
 /// A job is not known, or the states cannot be read.
 pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts, ApiError> {
-    let trees = trees(daemon, &query)?;
-    let daemon = Arc::clone(daemon);
-    let found = tokio::task::spawn_blocking(move || {
-        let mut conflicts = Vec::new();
-        for (tree, jobs) in trees {
-            conflicts.extend(of_tree(&daemon, Path::new(&tree), jobs.as_ref())?);
-        }
-        Ok(Conflicts { conflicts })
-    });
-    found
-        .await
-        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+    let mut conflicts = Vec::new();
+    for (tree, jobs) in trees(daemon, &query)? {
+        let _turn = checkpoints::turn(Path::new(&tree)).await;
+        let daemon = Arc::clone(daemon);
+        let found = tokio::task::spawn_blocking(move || {
+            of_tree(&daemon, Path::new(&tree), jobs.as_ref(), MOST_CONFLICTS)
+        });
+        let found = found
+            .await
+            .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?;
+        conflicts.extend(found?);
+    }
+    Ok(Conflicts { conflicts })
 }
 
 /// Looks whether a writer that ended collided with another, and lets the dispatcher
@@ -54,6 +58,7 @@ pub async fn look_after(daemon: &Arc<Daemon>, job: &Job) {
     if job.spec.access != Access::Write || !checkpoints::are_kept(job) {
         return;
     }
+    let _turn = checkpoints::turn(&job.spec.tree).await;
     let looking = tokio::task::spawn_blocking({
         let (daemon, job) = (Arc::clone(daemon), job.clone());
         move || collided(&daemon, &job)
@@ -86,7 +91,8 @@ fn collided(daemon: &Daemon, job: &Job) -> Result<Option<bool>, ApiError> {
     if !known {
         return Ok(None);
     }
-    let conflicts = of_tree(daemon, &job.spec.tree, Some(&own))?;
+    // One is enough.
+    let conflicts = of_tree(daemon, &job.spec.tree, Some(&own), 1)?;
     Ok(Some(!conflicts.is_empty()))
 }
 
@@ -137,6 +143,7 @@ fn of_tree(
     daemon: &Daemon,
     tree: &Path,
     chosen: Option<&BTreeSet<String>>,
+    most: usize,
 ) -> Result<Vec<Conflict>, ApiError> {
     if !PrivateRepository::exists(&checkpoints::folder(daemon), tree) {
         return Ok(Vec::new());
@@ -166,7 +173,10 @@ fn of_tree(
                     _ => None,
                 },
             };
-            let overlaps = window.overlaps([first, second])?;
+            if conflicts.len() >= most {
+                return Ok(conflicts);
+            }
+            let overlaps = window.overlaps([first, second], most - conflicts.len())?;
             let resolved = taken_back(&states, [first, second]);
             let shown = |overlap| conflict(overlap, [first, second], resolved);
             conflicts.extend(overlaps.into_iter().map(shown));
@@ -183,7 +193,7 @@ fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
         if JobId::parse(&state.writer).is_none() {
             continue;
         }
-        let to = (state.edge == Edge::After).then_some(at);
+        let to = (state.edge != Edge::Before).then_some(at);
         match lifetimes.iter_mut().find(|(job, _)| *job == state.writer) {
             Some((_, lifetime)) => lifetime.to = to,
             None => lifetimes.push((state.writer.clone(), Lifetime { from: at, to })),
@@ -203,7 +213,7 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    fn overlaps(&self, pair: [&String; 2]) -> Result<Vec<Overlap>, ApiError> {
+    fn overlaps(&self, pair: [&String; 2], most: usize) -> Result<Vec<Overlap>, ApiError> {
         let last = self.to.unwrap_or(self.states.len() - 1);
         let end = match self.to {
             Some(to) => self.states[to].checkpoint.clone(),
@@ -224,8 +234,14 @@ impl Window<'_> {
                 ))
             })
             .collect();
-        overlaps::between(self.repository, pair.map(String::as_str), &spans, &reported)
-            .map_err(|error| of_repository(&error))
+        overlaps::between(
+            self.repository,
+            pair.map(String::as_str),
+            &spans,
+            &reported,
+            most,
+        )
+        .map_err(|error| of_repository(&error))
     }
 }
 

@@ -62,10 +62,11 @@ async fn kept_jobs(daemon: &Arc<Daemon>) -> Check {
                 .map(|meta| meta.len())
                 .sum::<u64>();
             let counts = daemon.store.counts();
-            (database, bytes("jobs"), bytes("runners"), counts)
+            let kept = (bytes("jobs"), bytes("runners"), bytes("trees"));
+            (database, kept, counts)
         }
     });
-    let Ok((database, jobs, runners, counts)) = measured.await else {
+    let Ok((database, (jobs, runners, trees), counts)) = measured.await else {
         return broken(
             NAME,
             "the room cannot be measured".into(),
@@ -82,11 +83,12 @@ async fn kept_jobs(daemon: &Arc<Daemon>) -> Check {
     ok(
         NAME,
         format!(
-            "{ended} ended and {live} live jobs; database {}, events and artifacts {}, journals {}; \
+            "{ended} ended and {live} live jobs; database {}, events and artifacts {}, journals {}, states of working trees {}; \
              `convoke gc` and `[retention]` say what is kept",
             mib(database),
             mib(jobs),
-            mib(runners)
+            mib(runners),
+            mib(trees)
         ),
     )
 }

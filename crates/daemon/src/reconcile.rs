@@ -29,6 +29,9 @@ const PATCH: u64 = 24 * 1024;
 const TASK: usize = 8 * 1024;
 const FILE: usize = 16 * 1024;
 
+/// Bytes of a patch that are looked through.
+const MOST_PATCH: u64 = 8 << 20;
+
 /// Bytes of all files together.
 const FILES: usize = 96 * 1024;
 
@@ -53,7 +56,9 @@ pub async fn start(
     let jobs = jobs(daemon, &request.job_ids)?;
     let mut seen = Vec::new();
     for job in &jobs {
-        let query = ChangesQuery { diff_limit: None };
+        let query = ChangesQuery {
+            diff_limit: Some(MOST_PATCH),
+        };
         seen.push(changes::of_job(daemon, &job.id, query).await?);
     }
     let files = in_common(&seen);
@@ -63,14 +68,22 @@ pub async fn start(
         )
         .with_hint("`codex_conflicts` and `convoke conflicts` list what jobs changed at once"));
     }
-    let prompt = prompt(&jobs, &seen, &files, request.prompt.as_deref());
+    let (folder, label) = (jobs[0].spec.working_directory.clone(), label(&jobs));
+    let more = request.prompt;
+    let composed = tokio::task::spawn_blocking({
+        let files = files.clone();
+        move || prompt(&jobs, &seen, &files, more.as_deref())
+    });
+    let prompt = composed
+        .await
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?;
     let spawn = SpawnRequest {
         caller: request.caller,
         jobs: vec![JobRequest {
             prompt: Some(prompt),
-            label: Some(label(&jobs)),
+            label: Some(label),
             sandbox: Some(Sandbox::WorkspaceWrite),
-            working_directory: Some(jobs[0].spec.working_directory.display().to_string()),
+            working_directory: Some(folder.display().to_string()),
             ..JobRequest::default()
         }],
         idempotency_key: None,
@@ -215,16 +228,18 @@ fn patch(changes: &JobChanges, files: &BTreeSet<String>) -> String {
 }
 
 fn content(top: &Path, file: &str, left: &mut usize) -> String {
-    let Ok(bytes) = fs_err::read(top.join(file)) else {
-        return "It is gone.".to_owned();
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) if text.len() <= FILE.min(*left) => {
-            *left -= text.len();
-            format!("```\n{}```", with_line_end(&text))
-        }
-        Ok(text) => format!("It has {} bytes: read it.", text.len()),
-        Err(_) => "It is no text: look at it.".to_owned(),
+    let most = FILE.min(*left) as u64;
+    match convoke_workspace::read_within(top, file, most) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "It is gone.".to_owned(),
+        Err(_) => "It is no file any more: look at it.".to_owned(),
+        Ok(Err(bytes)) => format!("It has {bytes} bytes: read it."),
+        Ok(Ok(bytes)) => match String::from_utf8(bytes) {
+            Ok(text) => {
+                *left -= text.len();
+                format!("```\n{}```", with_line_end(&text))
+            }
+            Err(_) => "It is no text: look at it.".to_owned(),
+        },
     }
 }
 

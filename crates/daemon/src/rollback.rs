@@ -51,6 +51,7 @@ pub async fn take_back(
         .with_hint(format!("stop it first: `convoke cancel {}`", job.id)));
     }
     wait::wait_for_finalised(daemon, &job.id, SETTLES_WITHIN).await;
+    let _turn = checkpoints::turn(&job.spec.tree).await;
     let daemon = Arc::clone(daemon);
     let done = tokio::task::spawn_blocking(move || {
         let repository =
@@ -153,7 +154,7 @@ impl Work<'_> {
             .with_hint(format!("`convoke rollback --to {}` goes back to the state before it", seen.before.id)));
         }
         let found = seen.attributed(self.repository, self.job.id.as_str())?;
-        let (before, after) = (&seen.before.checkpoint.tree, &seen.end.tree);
+        let (before, after) = (&seen.before.checkpoint, &seen.end);
         self.perform(before, after, |path| may(found.get(path)))
     }
 
@@ -185,10 +186,10 @@ impl Work<'_> {
         }
         // What came after the last writer are later edits.
         let after = match (still_written, states.last()) {
-            (false, Some(last)) => last.checkpoint.tree.clone(),
-            _ => now.tree,
+            (false, Some(last)) => last.checkpoint.clone(),
+            _ => now,
         };
-        self.perform(&states[place].checkpoint.tree, &after, |path| {
+        self.perform(&states[place].checkpoint, &after, |path| {
             match by.get(path) {
                 Some((true, false)) => Ok(()),
                 Some((true, true)) => Err("both jobs and others changed it since".to_owned()),
@@ -203,12 +204,12 @@ impl Work<'_> {
 
     fn perform(
         &self,
-        before: &str,
-        after: &str,
+        before: &Checkpoint,
+        after: &Checkpoint,
         may: impl Fn(&str) -> Result<(), String>,
     ) -> Result<RollbackResponse, ApiError> {
         let failed = |error| of_repository(&error);
-        if !checkpoint::is_whole(self.repository, before).map_err(failed)? {
+        if !checkpoint::is_whole(self.repository, &before.tree).map_err(failed)? {
             return Err(ApiError::new(
                 RequestCode::CheckpointMissing,
                 "objects of the state are missing in its repository: it cannot be gone back to",
@@ -235,7 +236,8 @@ impl Work<'_> {
         let undo = keep(Edge::Before, now.clone())?;
         let report = rollback::take_back(self.repository, states, &suffix, false, may);
         // Kept also when it ended half-way: it can be undone.
-        keep(Edge::After, self.now()?)?;
+        let after = self.now().unwrap_or(now);
+        keep(Edge::After, after)?;
         Ok(self.answer(report.map_err(failed)?, Some(undo)))
     }
 

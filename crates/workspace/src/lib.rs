@@ -22,3 +22,5 @@ pub mod rollback;
 pub mod snapshot;
 pub mod tree_diff;
 mod tree_writer;
+
+pub use tree_writer::read_within;

@@ -41,7 +41,8 @@ pub struct Overlap {
     pub overwrote: Option<usize>,
 }
 
-/// Paths that both certainly changed, by the spans in which either wrote.
+/// Paths that both certainly changed, by the spans in which either wrote; at most
+/// so many.
 ///
 /// # Errors
 /// Git cannot be run.
@@ -50,6 +51,7 @@ pub fn between(
     pair: [&str; 2],
     spans: &[SpanBetween],
     reported: &BTreeMap<String, BTreeSet<String>>,
+    most: usize,
 ) -> Result<Vec<Overlap>, PrivateRepositoryError> {
     let mut paths: BTreeMap<&String, [Vec<usize>; 2]> = BTreeMap::new();
     for (at, between) in spans.iter().enumerate() {
@@ -63,7 +65,7 @@ pub fn between(
     }
     paths.retain(|_, by| by.iter().all(|spans| !spans.is_empty()));
     let mut overlaps = Vec::new();
-    for (path, by) in paths {
+    for (path, by) in paths.into_iter().take(most) {
         let hunks = [
             hunks(repository, spans, &by[0], path)?,
             hunks(repository, spans, &by[1], path)?,

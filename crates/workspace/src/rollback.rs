@@ -13,8 +13,14 @@ use crate::{
     objects,
     private_repository::{PrivateRepository, PrivateRepositoryError, io_error},
     tree_diff::{self, Change, Side},
-    tree_writer::TreeWriter,
+    tree_writer::{Held, Replaced, TreeWriter},
 };
+
+/// Paths whose contents are in memory at a time.
+const AT_ONCE: usize = 4;
+
+/// Said of a path that cannot be taken back.
+const NOT_KEPT: &str = "its content is not kept";
 
 /// What became of each path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +57,9 @@ pub struct Left {
 #[derive(Clone, Copy, Debug)]
 pub struct Taken<'a> {
     /// Before the changes.
-    pub before: &'a str,
+    pub before: &'a Checkpoint,
     /// After them.
-    pub after: &'a str,
+    pub after: &'a Checkpoint,
     /// As the tree is now.
     pub now: &'a Checkpoint,
 }
@@ -72,8 +78,10 @@ pub fn take_back(
     dry_run: bool,
     may: impl Fn(&str) -> Result<(), String>,
 ) -> Result<Report, PrivateRepositoryError> {
-    let changes = tree_diff::between(repository, states.before, states.after, false)?;
-    let since = tree_diff::between(repository, states.after, &states.now.tree, false)?;
+    let (before, after) = (&states.before.tree, &states.after.tree);
+    let changes = tree_diff::between(repository, before, after, false)?;
+    let since = tree_diff::between(repository, after, &states.now.tree, false)?;
+    let unseen = Unseen::of(&states, &changes);
     let since: BTreeMap<&str, &Change> = since.iter().map(|c| (c.path.as_str(), c)).collect();
     let mut report = Report::default();
     let mut steps = Vec::new();
@@ -83,9 +91,13 @@ pub fn take_back(
             .skipped
             .iter()
             .find(|one| one.path == change.path);
-        if let Some(skipped) = lacking {
+        if change.path.contains(char::REPLACEMENT_CHARACTER) {
+            report.leave(&change.path, "its name is no UTF-8".to_owned());
+        } else if let Some(skipped) = lacking {
             let reason = format!("its present state is not kept: {}", skipped.reason.as_str());
             report.leave(&change.path, reason);
+        } else if let Some(reason) = unseen.reason(change) {
+            report.leave(&change.path, reason.to_owned());
         } else if let Err(reason) = may(&change.path) {
             report.leave(&change.path, reason);
         } else {
@@ -95,20 +107,68 @@ pub fn take_back(
             });
         }
     }
-    let work = Work {
-        repository,
-        writer: TreeWriter::open(repository.top()).map_err(io_error("open", repository.top()))?,
-        contents: contents_of(repository, &steps)?,
-        suffix,
-        dry_run,
-    };
     // Files go before folders come in their places.
     steps.sort_by_key(|step| step.change.before.is_some());
-    for step in steps {
-        work.take(&step, &mut report)?;
+    let writer = TreeWriter::open(repository.top()).map_err(io_error("open", repository.top()))?;
+    // A few at a time: their contents are in memory.
+    for some in steps.chunks(AT_ONCE) {
+        let work = Work {
+            repository,
+            writer: &writer,
+            contents: contents_of(repository, some)?,
+            suffix,
+            dry_run,
+        };
+        for step in some {
+            work.take(step, &mut report)?;
+        }
     }
     report.restored.sort();
     Ok(report)
+}
+
+/// What may have been there before although the state before does not have it:
+/// to take it back would delete what nobody added.
+struct Unseen<'a> {
+    /// Paths that were not kept, or were repositories of their own.
+    paths: Vec<&'a str>,
+    /// Whether other files are ignored than before.
+    ignores_changed: bool,
+}
+
+impl<'a> Unseen<'a> {
+    fn of(states: &Taken<'a>, changes: &'a [Change]) -> Self {
+        let skipped = states.before.skipped.iter().map(|one| one.path.as_str());
+        let repositories = changes.iter().filter(|change| {
+            let before = change.before.as_ref();
+            before.is_some_and(|side| side.mode == "160000")
+        });
+        Self {
+            paths: skipped
+                .chain(repositories.map(|change| change.path.as_str()))
+                .collect(),
+            ignores_changed: states.before.ignores != states.after.ignores
+                || changes.iter().any(holds_ignore_rules),
+        }
+    }
+
+    /// Why a path that seems new may have been there.
+    fn reason(&self, change: &Change) -> Option<&'static str> {
+        if change.before.is_some() {
+            return None;
+        }
+        let is_below = |path: &&str| {
+            change
+                .path
+                .strip_prefix(*path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.paths.iter().any(is_below) {
+            return Some("it may have been there before: it was not kept then");
+        }
+        (self.ignores_changed && !holds_ignore_rules(change))
+            .then_some("it may have been there before: other files are ignored since")
+    }
 }
 
 /// One path to be taken back.
@@ -120,7 +180,7 @@ struct Step<'a> {
 
 struct Work<'a> {
     repository: &'a PrivateRepository,
-    writer: TreeWriter,
+    writer: &'a TreeWriter,
     contents: HashMap<String, Vec<u8>>,
     suffix: &'a str,
     dry_run: bool,
@@ -131,33 +191,47 @@ fn contents_of(
     steps: &[Step<'_>],
 ) -> Result<HashMap<String, Vec<u8>>, PrivateRepositoryError> {
     let names = steps.iter().flat_map(|step| {
-        let later = step.later.and_then(|later| later.after.as_ref());
-        // The state after is needed only to merge.
-        let after = step.change.after.as_ref().filter(|_| later.is_some());
-        [step.change.before.as_ref(), after, later]
+        let change = step.change;
+        [change.before.as_ref(), change.after.as_ref(), step.now()]
     });
     let names = names.flatten().filter(|side| side.mode != "160000");
     objects::contents(repository, names.map(|side| side.object.as_str()))
 }
 
+impl Step<'_> {
+    /// What is there now, as far as is known.
+    fn now(&self) -> Option<&Side> {
+        match self.later {
+            Some(later) => later.after.as_ref(),
+            None => self.change.after.as_ref(),
+        }
+    }
+}
+
 impl Work<'_> {
     fn take(&self, step: &Step<'_>, report: &mut Report) -> Result<(), PrivateRepositoryError> {
         let path = &step.change.path;
-        let Some(later) = step.later else {
-            self.restore(path, step.change.before.as_ref(), report);
+        if step.later.is_none() {
+            self.restore(step, report);
             return Ok(());
-        };
-        match (&step.change.before, &later.after) {
+        }
+        match (&step.change.before, step.now()) {
             // It is as it was already.
-            (before, now) if before == now => report.restored.push(path.clone()),
+            (before, now) if before.as_ref() == now => report.restored.push(path.clone()),
             (None, _) => report.leave(path, "it was new, and was edited since".to_owned()),
             (Some(before), Some(now)) => match self.merged(step.change, before, now)? {
                 Some(merged) => {
-                    let side = Side {
-                        mode: before.mode.clone(),
-                        object: String::new(),
+                    // A mode that was set since stays.
+                    let was = step.change.after.as_ref().map(|after| &after.mode);
+                    let side = match was == Some(&now.mode) {
+                        true => before,
+                        false => now,
                     };
-                    self.put(path, &side, &merged, report);
+                    let new = Held {
+                        side,
+                        content: &merged,
+                    };
+                    self.replace(step, Some(new), report);
                 }
                 None => self.keep_both(path, before, report),
             },
@@ -185,35 +259,40 @@ impl Work<'_> {
         crate::merge::three_way(self.repository, now, after, before)
     }
 
-    fn restore(&self, path: &str, before: Option<&Side>, report: &mut Report) {
-        match before {
+    fn restore(&self, step: &Step<'_>, report: &mut Report) {
+        match &step.change.before {
+            None => self.replace(step, None, report),
             Some(side) => match self.contents.get(&side.object) {
-                Some(content) => self.put(path, side, content, report),
-                None => report.leave(path, "its content is not kept".to_owned()),
+                Some(content) => self.replace(step, Some(Held { side, content }), report),
+                None => report.leave(&step.change.path, NOT_KEPT.to_owned()),
             },
-            None => {
-                let removed = if self.dry_run {
-                    Ok(())
-                } else {
-                    self.writer.remove(path)
-                };
-                report.done(path, removed);
-            }
         }
     }
 
-    fn put(&self, path: &str, side: &Side, content: &[u8], report: &mut Report) {
-        let written = if self.dry_run {
-            Ok(())
-        } else {
-            self.writer.put(path, side, content)
+    /// Puts something in place of what is there now.
+    fn replace(&self, step: &Step<'_>, new: Option<Held<'_>>, report: &mut Report) {
+        let path = &step.change.path;
+        let known = match step.now() {
+            None => None,
+            Some(side) => match self.contents.get(&side.object) {
+                Some(content) => Some(Held { side, content }),
+                None => return report.leave(path, NOT_KEPT.to_owned()),
+            },
         };
-        report.done(path, written);
+        let replaced = match self.dry_run {
+            true => Ok(Replaced::Yes),
+            false => self.writer.replace(path, known, new),
+        };
+        match replaced {
+            Ok(Replaced::Yes) => report.restored.push(path.clone()),
+            Ok(Replaced::No) => report.leave(path, "it was edited in this moment".to_owned()),
+            Err(error) => report.leave(path, error.to_string()),
+        }
     }
 
     fn keep_both(&self, path: &str, before: &Side, report: &mut Report) {
         let Some(content) = self.contents.get(&before.object) else {
-            return report.leave(path, "its content is not kept".to_owned());
+            return report.leave(path, NOT_KEPT.to_owned());
         };
         let copy = (0..)
             .map(|n| match n {
@@ -222,16 +301,20 @@ impl Work<'_> {
             })
             .find(|copy| !self.writer.exists(copy));
         let copy = copy.unwrap_or_default();
-        let written = if self.dry_run {
-            Ok(())
-        } else {
-            self.writer.put(&copy, before, content)
+        let new = Held {
+            side: before,
+            content,
+        };
+        let written = match self.dry_run {
+            true => Ok(Replaced::Yes),
+            false => self.writer.replace(&copy, None, Some(new)),
         };
         match written {
-            Ok(()) => report.kept_both.push(KeptBoth {
+            Ok(Replaced::Yes) => report.kept_both.push(KeptBoth {
                 path: path.to_owned(),
                 copy,
             }),
+            Ok(Replaced::No) => report.leave(path, format!("{copy} came in this moment")),
             Err(error) => report.leave(path, error.to_string()),
         }
     }
@@ -244,13 +327,10 @@ impl Report {
             reason,
         });
     }
+}
 
-    fn done(&mut self, path: &str, result: std::io::Result<()>) {
-        match result {
-            Ok(()) => self.restored.push(path.to_owned()),
-            Err(error) => self.leave(path, error.to_string()),
-        }
-    }
+fn holds_ignore_rules(change: &Change) -> bool {
+    change.path == ".gitignore" || change.path.ends_with("/.gitignore")
 }
 
 fn is_file(side: &Side) -> bool {

@@ -2,14 +2,17 @@
 //! that was replaced by a link is not followed.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
+    os::unix::ffi::OsStrExt as _,
     path::{Component, Path},
 };
 
 use cap_std::{
     ambient_authority,
-    fs::{Dir, OpenOptions, OpenOptionsExt as _},
+    fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _, Permissions, PermissionsExt as _},
 };
+
+use rustix::fs::OFlags;
 
 use crate::tree_diff::Side;
 
@@ -19,6 +22,52 @@ const EXECUTABLE: &str = "100755";
 const LINK: &str = "120000";
 /// Mode git gives a commit of another repository.
 const COMMIT: &str = "160000";
+
+/// What a path holds: its mode and its content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    pub(crate) side: &'a Side,
+    pub(crate) content: &'a [u8],
+}
+
+/// Whether something was put in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// It was.
+    Yes,
+    /// Something else was there than was known; it stays.
+    No,
+}
+
+impl Held<'_> {
+    fn is_file(self) -> bool {
+        self.side.mode.starts_with("100")
+    }
+
+    /// `private`: for nobody else until its mode is known.
+    fn write(self, folder: &Dir, name: &str, private: bool) -> io::Result<()> {
+        match self.side.mode.as_str() {
+            LINK => folder.symlink_contents(text(self.content), name),
+            COMMIT => Err(io::Error::other("it is a repository of its own")),
+            mode => write(folder, name, self.content, mode == EXECUTABLE, private),
+        }
+    }
+
+    fn is_at(self, folder: &Dir, name: &str) -> bool {
+        if self.side.mode == LINK {
+            return folder
+                .read_link_contents(name)
+                .is_ok_and(|to| to.as_os_str().as_bytes() == self.content);
+        }
+        let is_file = folder
+            .symlink_metadata(name)
+            .is_ok_and(|meta| meta.is_file());
+        is_file
+            && folder
+                .read(name)
+                .is_ok_and(|content| content == self.content)
+    }
+}
 
 /// A working tree that is written.
 #[derive(Debug)]
@@ -33,43 +82,87 @@ impl TreeWriter {
         Dir::open_ambient_dir(top, ambient_authority()).map(|top| Self { top })
     }
 
-    /// Puts a file or link in place of whatever file or link is there.
+    /// Puts something in place of what is known to be there, or removes it. What
+    /// is there is moved aside first and looked at: if it is not what was known,
+    /// somebody edited it in this very moment, and it stays.
     ///
     /// # Errors
     /// A folder or the place of a folder is in the way, or it cannot be written.
     /// What was there stays then.
-    pub(crate) fn put(&self, path: &str, side: &Side, content: &[u8]) -> io::Result<()> {
-        let (folder, name) = self.folder_of(path, true)?;
-        if folder
-            .symlink_metadata(name)
-            .is_ok_and(|meta| meta.is_dir())
-        {
-            return Err(io::Error::other("a folder stands there"));
-        }
-        let next = format!(".{name}.convoke-{}", std::process::id());
+    pub(crate) fn replace(
+        &self,
+        path: &str,
+        known: Option<Held<'_>>,
+        new: Option<Held<'_>>,
+    ) -> io::Result<Replaced> {
+        let (folder, name) = self.folder_of(path, new.is_some())?;
+        let own = std::process::id();
+        let (next, old) = (
+            format!(".{name}.convoke-{own}"),
+            format!(".{name}.convoke-{own}-old"),
+        );
         // Left by a process of this number that was killed.
         let _ = folder.remove_file(&next);
-        let made = match side.mode.as_str() {
-            LINK => folder.symlink_contents(text(content)?, &next),
-            COMMIT => Err(io::Error::other("it is a repository of its own")),
-            mode => write(&folder, &next, content, mode == EXECUTABLE),
+        let clean_up = |result| {
+            let _ = folder.remove_file(&next);
+            result
         };
-        made.and_then(|()| folder.rename(&next, &folder, name))
-            .inspect_err(|_| {
-                let _ = folder.remove_file(&next);
-            })
+        let old_meta = folder
+            .symlink_metadata(name)
+            .ok()
+            .filter(|meta| meta.is_file());
+        if let Some(new) = new
+            && let Err(error) = new.write(&folder, &next, old_meta.is_some())
+        {
+            return clean_up(Err(error));
+        }
+        match folder.symlink_metadata(name) {
+            Ok(meta) if meta.is_dir() => {
+                return clean_up(Err(io::Error::other("a folder stands there")));
+            }
+            Ok(meta) => {
+                if let Err(error) = folder.rename(name, &folder, &old) {
+                    return clean_up(Err(error));
+                }
+                if !known.is_some_and(|known| known.is_at(&folder, &old)) {
+                    // Nobody is overwritten: what came meanwhile is kept too.
+                    return clean_up(place(&folder, &old, name).map(|()| Replaced::No));
+                }
+                if meta.is_file() && new.is_some_and(Held::is_file) {
+                    // Without it the file is only its owner's.
+                    let _ = keep_mode(&folder, &next, &meta);
+                }
+            }
+            Err(_) if known.is_some() => return clean_up(Ok(Replaced::No)),
+            Err(_) => {}
+        }
+        let placed = match new {
+            // Unlike a rename, it overwrites nothing that came meanwhile.
+            Some(_) => place(&folder, &next, name),
+            None => Ok(()),
+        };
+        match placed {
+            Ok(()) => {
+                let _ = folder.remove_file(&old);
+                if new.is_none() {
+                    self.remove_empty_above(path);
+                }
+                clean_up(Ok(Replaced::Yes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // What was there before is kept as a state.
+                let _ = folder.remove_file(&old);
+                clean_up(Ok(Replaced::No))
+            }
+            Err(error) => {
+                let _ = folder.rename(&old, &folder, name);
+                clean_up(Err(error))
+            }
+        }
     }
 
-    /// Removes a file or link, and the folders that are empty without it.
-    ///
-    /// # Errors
-    /// It is a folder, or cannot be removed.
-    pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
-        let (folder, name) = self.folder_of(path, false)?;
-        match folder.remove_file(name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    /// Removes the folders that are empty without what was at `path`.
+    fn remove_empty_above(&self, path: &str) {
         let mut above = Path::new(path).parent();
         while let Some(folder) = above.filter(|folder| !folder.as_os_str().is_empty()) {
             if self.top.remove_dir(folder).is_err() {
@@ -77,7 +170,28 @@ impl TreeWriter {
             }
             above = folder.parent();
         }
-        Ok(())
+    }
+
+    /// The content of a file, unless it is larger than `most` bytes: then its length.
+    ///
+    /// # Errors
+    /// It is no file within the tree, or cannot be read.
+    pub(crate) fn read(&self, path: &str, most: u64) -> io::Result<Result<Vec<u8>, u64>> {
+        let (folder, name) = self.folder_of(path, false)?;
+        let meta = folder.symlink_metadata(name)?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        if meta.len() > most {
+            return Ok(Err(meta.len()));
+        }
+        let mut options = OpenOptions::new();
+        options.read(true);
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed());
+        let file = folder.open_with(name, &options)?;
+        let mut content = Vec::new();
+        file.take(most).read_to_end(&mut content)?;
+        Ok(Ok(content))
     }
 
     /// Whether something is there.
@@ -112,16 +226,57 @@ impl TreeWriter {
     }
 }
 
-fn text(content: &[u8]) -> io::Result<&Path> {
-    use std::os::unix::ffi::OsStrExt as _;
-    Ok(Path::new(std::ffi::OsStr::from_bytes(content)))
+/// Gives a file its name unless something has it, also where there are no links.
+fn place(folder: &Dir, from: &str, name: &str) -> io::Result<()> {
+    match folder.hard_link(from, folder, name) {
+        Ok(()) => {
+            // With two names the file is where it belongs.
+            let _ = folder.remove_file(from);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if folder.symlink_metadata(name).is_err() => folder.rename(from, folder, name),
+        Err(error) => Err(error),
+    }
 }
 
-fn write(folder: &Dir, name: &str, content: &[u8], executable: bool) -> io::Result<()> {
+fn text(content: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(content))
+}
+
+fn write(
+    folder: &Dir,
+    name: &str,
+    content: &[u8],
+    executable: bool,
+    private: bool,
+) -> io::Result<()> {
     let mut options = OpenOptions::new();
     // The user's umask counts, as for git.
-    let mode = if executable { 0o777 } else { 0o666 };
+    let most = if private { 0o700 } else { 0o777 };
+    let mode = most & if executable { 0o777 } else { 0o666 };
     options.write(true).create_new(true).mode(mode);
     let mut file = folder.open_with(name, &options)?;
     file.write_all(content)
+}
+
+/// Lets a new file be read and written by whom the old one was; whether it can be
+/// run is its own.
+fn keep_mode(folder: &Dir, name: &str, old: &Metadata) -> io::Result<()> {
+    let new = folder.symlink_metadata(name)?.permissions().mode();
+    let old = old.permissions().mode() & 0o666;
+    let run = if new & 0o100 == 0 {
+        0
+    } else {
+        (old & 0o444) >> 2
+    };
+    folder.set_permissions(name, Permissions::from_mode(old | run))
+}
+
+/// The content of a file of a working tree; see [`TreeWriter::read`].
+///
+/// # Errors
+/// It is no file within the tree, or cannot be read.
+pub fn read_within(top: &Path, path: &str, most: u64) -> io::Result<Result<Vec<u8>, u64>> {
+    TreeWriter::open(top)?.read(path, most)
 }

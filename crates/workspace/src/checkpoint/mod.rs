@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct Checkpoint {
     /// What the tree lacks, or has in an older state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// What tells whether other files are ignored by the rules outside of the tree.
+    #[serde(default)]
+    pub ignores: String,
 }
 
 /// A path that is not kept.
@@ -123,22 +127,37 @@ pub fn take(
     if let Some(known) = unchanged::state(repository) {
         return Ok(known);
     }
-    let mut tries = 1;
-    loop {
+    for _ in 1..TRIES {
         match take_once(repository, limits) {
             // A file vanished between two looks.
-            Err(CheckpointError::Repository(PrivateRepositoryError::Git(_))) if tries < TRIES => {
-                tries += 1;
-            }
+            Err(error) if is_failure(&error) => {}
             taken => return taken,
         }
     }
+    match take_once(repository, limits) {
+        // A power loss can leave an index that git cannot read.
+        Err(error) if is_failure(&error) => {
+            repository.renew_index()?;
+            take_once(repository, limits)
+        }
+        taken => taken,
+    }
+}
+
+/// Whether git ran and failed, which it may not do again.
+fn is_failure(error: &CheckpointError) -> bool {
+    use crate::git::GitError;
+    matches!(
+        error,
+        CheckpointError::Repository(PrivateRepositoryError::Git(GitError::Failed { .. }))
+    )
 }
 
 fn take_once(
     repository: &PrivateRepository,
     limits: &CheckpointLimits,
 ) -> Result<Checkpoint, CheckpointError> {
+    let begun = SystemTime::now();
     let changed = changed_paths(repository)?;
     let is_plain = !repository.top().join(".git").exists();
     let found = sort_out(repository.top(), &changed, limits);
@@ -151,7 +170,7 @@ fn take_once(
     }
     let known = repository
         .known_tree()
-        .filter(|_| found.kept.is_empty() && found.beyond_links.is_empty());
+        .filter(|_| found.kept.is_empty() && found.gone.is_empty());
     let changed = known.is_none();
     let tree = match known {
         Some(tree) => tree,
@@ -161,8 +180,9 @@ fn take_once(
         version: CHECKPOINT_VERSION,
         tree,
         skipped: found.skipped,
+        ignores: repository.ignore_rules(),
     };
-    unchanged::note(repository, &checkpoint, changed);
+    unchanged::note(repository, &checkpoint, changed, begun);
     Ok(checkpoint)
 }
 
@@ -189,9 +209,10 @@ fn changed_paths(
 struct Found {
     /// Paths to be brought up to date in the index, each ended by a zero byte.
     kept: Vec<u8>,
-    /// Paths to be taken out of the index, because a folder on the way was
-    /// replaced by a link; each ended by a zero byte.
-    beyond_links: Vec<u8>,
+    /// Paths to be taken out of the index although something is there, because a
+    /// folder on the way was replaced by a link, or the file by a pipe; each ended
+    /// by a zero byte.
+    gone: Vec<u8>,
     skipped: Vec<Skipped>,
     bytes: u64,
 }
@@ -205,8 +226,8 @@ fn sort_out(top: &Path, changed: &BTreeSet<Vec<u8>>, limits: &CheckpointLimits) 
         let relative = Path::new(std::ffi::OsStr::from_bytes(path));
         if links.lead_to(top, relative) {
             // Git refuses to look there, and so to notice that it is gone.
-            found.beyond_links.extend_from_slice(path);
-            found.beyond_links.push(0);
+            found.gone.extend_from_slice(path);
+            found.gone.push(0);
             continue;
         }
         let full = top.join(relative);
@@ -236,13 +257,29 @@ fn sort_out(top: &Path, changed: &BTreeSet<Vec<u8>>, limits: &CheckpointLimits) 
                 }
                 found.bytes += meta.len();
             }
-            // A link, or nothing any more.
-            Ok(_) | Err(_) => {}
+            Ok(meta) if meta.is_symlink() => {}
+            // A pipe or a socket: git keeps none, and refuses to look on.
+            Ok(_) => {
+                skip(SkipReason::Unreadable, None);
+                found.gone.extend_from_slice(path);
+                found.gone.push(0);
+                continue;
+            }
+            Err(error) if is_gone(&error) => {}
+            Err(_) => {
+                skip(SkipReason::Unreadable, None);
+                continue;
+            }
         }
         found.kept.extend_from_slice(path);
         found.kept.push(0);
     }
     found
+}
+
+fn is_gone(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Folders of the tree that are links, as far as they were looked at.
@@ -279,9 +316,9 @@ fn write_tree(
     found: &Found,
 ) -> Result<String, PrivateRepositoryError> {
     repository.forget_tree()?;
-    if !found.beyond_links.is_empty() {
+    if !found.gone.is_empty() {
         let remove = ["update-index", "-z", "--force-remove", "--stdin"];
-        repository.git_with(&remove, &found.beyond_links)?;
+        repository.git_with(&remove, &found.gone)?;
     }
     if !found.kept.is_empty() {
         let update = [

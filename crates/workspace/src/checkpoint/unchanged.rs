@@ -67,8 +67,14 @@ pub(super) fn state(repository: &PrivateRepository) -> Option<Checkpoint> {
     Some(checkpoint)
 }
 
-/// Git found the tree in this state, and changed since the last time or not.
-pub(super) fn note(repository: &PrivateRepository, checkpoint: &Checkpoint, changed: bool) {
+/// Git found the tree in this state, and changed since the last time or not; it
+/// began to look at `begun`.
+pub(super) fn note(
+    repository: &PrivateRepository,
+    checkpoint: &Checkpoint,
+    changed: bool,
+    begun: SystemTime,
+) {
     let times = {
         let mut known = known();
         if known.len() >= MOST_TREES && !known.contains_key(repository.folder()) {
@@ -85,7 +91,7 @@ pub(super) fn note(repository: &PrivateRepository, checkpoint: &Checkpoint, chan
     if times == 0 {
         return;
     }
-    let stamps = stamps(repository, checkpoint);
+    let stamps = stamps(repository, checkpoint, begun);
     if let Some(tree) = known().get_mut(repository.folder()) {
         tree.stamps = stamps;
     }
@@ -104,8 +110,9 @@ fn known() -> MutexGuard<'static, Trees> {
 fn stamps(
     repository: &PrivateRepository,
     checkpoint: &Checkpoint,
+    begun: SystemTime,
 ) -> Option<Vec<(PathBuf, Option<Stamp>)>> {
-    let begun = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let begun = begun.duration_since(UNIX_EPOCH).ok()?;
     let begun = i64::try_from(begun.as_nanos()).ok()?;
     let mut paths = files(repository, checkpoint)?;
     let folders = folders(repository, &paths)?;

@@ -13,10 +13,15 @@ use crate::{
 
 /// How long one command may take. The first state of a large tree reads every
 /// file that the user's repository does not hold.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Settings that hold whatever the user's own say.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 17] = [
+    "core.ignoreStat=false",
+    "core.trustctime=true",
+    "core.checkStat=default",
+    "core.protectNTFS=false",
+    "core.protectHFS=false",
     "core.sharedRepository=0600",
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",

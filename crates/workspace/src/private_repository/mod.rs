@@ -193,6 +193,31 @@ impl PrivateRepository {
         write_atomic(&path, &bytes)
     }
 
+    /// Makes the index anew, with the paths of the last state: every file is read
+    /// for the next one.
+    pub(crate) fn renew_index(&self) -> Result<(), PrivateRepositoryError> {
+        self.forget_tree()?;
+        let path = self.folder.join("index");
+        match fs_err::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("remove", path)(error));
+            }
+            _ => {}
+        }
+        // Without them, files that are tracked and ignored would be missing.
+        if let Some(last) = self.states()?.pop() {
+            self.git(&["read-tree", &last.checkpoint.tree])?;
+        }
+        Ok(())
+    }
+
+    /// What tells whether the rules outside of the tree ignore other files.
+    pub(crate) fn ignore_rules(&self) -> String {
+        let rules = fs_err::read(self.folder.join("info/exclude")).unwrap_or_default();
+        let hash = Sha256::digest(rules);
+        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The tree of the index, if it is known without asking.
     pub(crate) fn known_tree(&self) -> Option<String> {
         let text = fs_err::read_to_string(self.folder.join(TREE)).ok()?;

@@ -3,10 +3,12 @@
 //! and stored again.
 
 use std::{
-    io,
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use fs_err::{OpenOptions, os::unix::fs::OpenOptionsExt as _};
 
 use super::{PrivateRepository, PrivateRepositoryError, create_private, io_error, write_private};
 use crate::git::{self, GitError};
@@ -14,6 +16,10 @@ use crate::git::{self, GitError};
 /// What files are stored as, over everything a `.gitattributes` says: as they
 /// are.
 const ATTRIBUTES: &str = "* -text -eol -filter -ident -working-tree-encoding\n";
+
+/// Most bytes of a file of rules, and of an index.
+const MOST_RULES: u64 = 4 << 20;
+const MOST_INDEX: u64 = 1 << 30;
 
 /// Settings and attributes through which git stores files other than as they
 /// are: what the user's index says of them is of no use then.
@@ -36,7 +42,7 @@ pub(super) fn fill(
     let exclude = source.common.join("info/exclude");
     follow_exclude(repository, &exclude)?;
     link_objects(&source, repository)?;
-    if index_is_of_no_use(top) {
+    if index_is_of_no_use(&source) {
         adopt_paths(&source, repository)?;
     } else {
         adopt_index(&source, repository)?;
@@ -49,7 +55,7 @@ pub(super) fn follow_exclude(
     repository: &PrivateRepository,
     exclude: &Path,
 ) -> Result<(), PrivateRepositoryError> {
-    let theirs = fs_err::read(exclude).unwrap_or_default();
+    let theirs = plain_file(exclude, MOST_RULES).unwrap_or_default();
     let ours = repository.folder().join("info/exclude");
     if fs_err::read(&ours).is_ok_and(|ours| ours == theirs) {
         return Ok(());
@@ -100,7 +106,8 @@ fn link_objects(
         source.common.join("objects"),
         repository.folder().join("objects"),
     );
-    let mut alternates: Vec<PathBuf> = fs_err::read_to_string(from.join("info/alternates"))
+    let mut alternates: Vec<PathBuf> = plain_file(&from.join("info/alternates"), MOST_RULES)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -168,8 +175,9 @@ fn link(file: &Path, folder: &Path) -> io::Result<()> {
 
 /// Whether git may store a file of this tree other than it is, or keeps its
 /// index in a form that needs its own folder. Any mention counts.
-fn index_is_of_no_use(top: &Path) -> bool {
-    let names = r"^(core\.(autocrlf|eol|splitindex|sparsecheckout)|index\.sparse)$";
+fn index_is_of_no_use(source: &UserRepository) -> bool {
+    let top = &source.top;
+    let names = r"^(core\.(autocrlf|eol|splitindex|sparsecheckout|attributesfile)|index\.sparse)$";
     let setting = ["config", "--get-regexp", names];
     if !matches!(git::read_store(top, &setting), Err(GitError::Failed { .. })) {
         return true;
@@ -185,16 +193,49 @@ fn index_is_of_no_use(top: &Path) -> bool {
     let Ok(files) = git::read_store(top, &listed) else {
         return true;
     };
-    let own = [
-        ".git/info/attributes".to_owned(),
-        String::from(".gitattributes"),
-    ];
     let names = String::from_utf8_lossy(&files).into_owned();
-    let all = names.split('\0').filter(|name| !name.is_empty());
-    all.chain(own.iter().map(String::as_str)).any(|name| {
-        let text = fs_err::read(top.join(name)).unwrap_or_default();
-        mentions_conversion(&String::from_utf8_lossy(&text))
+    let listed = names.split('\0').filter(|name| !name.is_empty());
+    let own = [
+        top.join(".gitattributes"),
+        source.common.join("info/attributes"),
+    ];
+    let all = listed.map(|name| top.join(name)).chain(own);
+    all.chain(attributes_of_the_user()).any(|path| {
+        match plain_file(&path, MOST_RULES) {
+            Ok(text) => mentions_conversion(&String::from_utf8_lossy(&text)),
+            // What cannot be read may say anything.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     })
+}
+
+/// Where git looks for attributes outside of repositories (gitattributes(5)).
+fn attributes_of_the_user() -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let config = config.or_else(|| Some(home?.join(".config")));
+    let own = config.map(|folder| folder.join("git/attributes"));
+    own.into_iter()
+        .chain([PathBuf::from("/etc/gitattributes")])
+        .collect()
+}
+
+/// The content of a file, which must be a plain one of at most `most` bytes: the
+/// tree may be an agent's, and hold pipes and devices in place of files.
+fn plain_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut content = Vec::new();
+    file.take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
+        return Err(io::Error::other("it is too large"));
+    }
+    Ok(content)
 }
 
 fn mentions_conversion(attributes: &str) -> bool {
@@ -215,20 +256,29 @@ fn adopt_index(
     repository: &PrivateRepository,
 ) -> Result<(), PrivateRepositoryError> {
     let index = repository.folder().join("index");
-    match fs_err::read(source.own.join("index")) {
+    match plain_file(&source.own.join("index"), MOST_INDEX) {
         Ok(bytes) => write(&index, &bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io_error("read", source.own.join("index"))(error)),
     }
-    // Marks that hide changes are taken away: `assume-unchanged`, and
-    // `skip-worktree` of files that are there all the same. An index in parts,
-    // or one that git cannot read by itself here, is of no use.
+    // An index in parts, or one that git cannot read by itself here, is of no use,
+    // and neither is one with marks that hide changes.
     let refreshed = repository.run(&["update-index", "-q", "--really-refresh"], &[])?;
     // 1: something is to be refreshed, which the next state does.
-    if matches!(refreshed.status.code(), Some(0 | 1)) {
+    if matches!(refreshed.status.code(), Some(0 | 1)) && !hides_changes(repository)? {
         return Ok(());
     }
     adopt_paths(source, repository)
+}
+
+/// Whether files are marked `assume-unchanged` or `skip-worktree`: their changes
+/// would not be seen.
+fn hides_changes(repository: &PrivateRepository) -> Result<bool, PrivateRepositoryError> {
+    let listed = repository.git(&["ls-files", "-v", "-z"])?;
+    let mut entries = listed
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty());
+    Ok(entries.any(|entry| entry[0] == b'S' || entry[0].is_ascii_lowercase()))
 }
 
 /// Takes over which files there are, but not what the index knows of them: all

@@ -35,6 +35,9 @@ pub enum Edge {
     Before,
     /// After it had written.
     After,
+    /// It writes no more, but no state after it could be kept; the one before in
+    /// the file is repeated.
+    Lost,
 }
 
 /// A state that is kept.
@@ -84,6 +87,36 @@ impl PrivateRepository {
         Ok(open.writers.contains(writer))
     }
 
+    /// Who writes, as far as the states tell.
+    ///
+    /// # Errors
+    /// The states cannot be read.
+    pub fn open_writers(&self) -> Result<Vec<String>, PrivateRepositoryError> {
+        self.is_open("")?;
+        let all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = all
+            .get(self.folder())
+            .map(|open| open.writers.iter().cloned());
+        Ok(open.into_iter().flatten().collect())
+    }
+
+    /// Notes that a writer writes no more although no state after it is kept.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn close(&self, writer: &str, at: u64) -> Result<(), PrivateRepositoryError> {
+        let Some(last) = self.states()?.pop() else {
+            return Ok(());
+        };
+        self.append(&KeptState {
+            id: format!("{writer}.lost"),
+            writer: writer.to_owned(),
+            edge: Edge::Lost,
+            at,
+            checkpoint: last.checkpoint,
+        })
+    }
+
     /// Keeps the state around a writer's `nth` time of writing, from 1, and answers
     /// its name.
     ///
@@ -99,6 +132,7 @@ impl PrivateRepository {
         let name = match edge {
             Edge::Before => "before",
             Edge::After => "after",
+            Edge::Lost => "lost",
         };
         let state = KeptState {
             id: match nth {

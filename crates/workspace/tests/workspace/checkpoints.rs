@@ -393,6 +393,51 @@ fn what_is_ignored_may_change_in_a_tree_that_is_remembered() {
 }
 
 #[test]
+fn files_that_are_hidden_from_git_later_changed_are_seen() {
+    let scene = Scene::repository();
+    scene.git(&["update-index", "--assume-unchanged", "a"]);
+    scene.git(&["update-index", "--skip-worktree", "folder/b"]);
+    let before = scene.checkpoint();
+    scene.write("a", "hidden\n");
+    scene.write("folder/b", "hidden\n");
+    let after = scene.checkpoint();
+    let ours = scene.open();
+    assert_eq!(
+        difference(&ours, &before.tree, &after.tree),
+        ["M a", "M folder/b"]
+    );
+}
+
+#[test]
+fn pipes_are_no_hindrance() {
+    let scene = Scene::repository();
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo")
+            .arg(scene.path(name))
+            .status();
+        assert!(made.expect("mkfifo runs").success());
+    };
+    let before = scene.checkpoint();
+    scene.remove("a");
+    pipe("a");
+    pipe("other");
+    scene.write("new", "x\n");
+    let after = scene.checkpoint();
+    let ours = scene.open();
+    assert_eq!(
+        difference(&ours, &before.tree, &after.tree),
+        ["D a", "A new"]
+    );
+    drop(ours);
+    let plain = Scene::repository();
+    fs_err::remove_file(plain.path(".git/info/exclude")).expect("removed");
+    let exclude = plain.path(".git/info/exclude");
+    let made = std::process::Command::new("mkfifo").arg(&exclude).status();
+    assert!(made.expect("mkfifo runs").success());
+    plain.checkpoint();
+}
+
+#[test]
 fn an_index_in_parts_is_no_hindrance() {
     let scene = Scene::repository();
     scene.git(&["config", "core.splitIndex", "true"]);
@@ -433,6 +478,14 @@ fn a_missing_object_is_noticed() {
     let path = ours.folder().join("objects").join(folder).join(file);
     fs_err::remove_file(path).expect("removed");
     assert!(!checkpoint::is_whole(&ours, &checkpoint.tree).expect("an answer"));
+}
+
+#[test]
+fn an_index_that_cannot_be_read_is_made_anew() {
+    let scene = Scene::repository();
+    let before = scene.checkpoint();
+    fs_err::write(scene.open().folder().join("index"), "no index").expect("damaged");
+    assert_eq!(scene.checkpoint(), before);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::scene::Scene;
 fn take_back(scene: &Scene, before: &Checkpoint, after: &Checkpoint, dry_run: bool) -> Report {
     let now = scene.checkpoint();
     let states = Taken {
-        before: &before.tree,
-        after: &after.tree,
+        before,
+        after,
         now: &now,
     };
     rollback::take_back(&scene.open(), states, "before-job", dry_run, |_| Ok(())).expect("a report")
@@ -29,7 +29,6 @@ fn everything_is_as_it_was() {
     scene.write("folder/new/c", "c\n");
     scene.remove("link");
     scene.write("link", "no link\n");
-    scene.remove(".gitignore");
     let (after, changed) = (scene.checkpoint(), scene.files());
     let planned = take_back(&scene, &before, &after, true);
     assert_eq!(scene.files(), changed, "a dry run writes nothing");
@@ -95,8 +94,8 @@ fn what_may_not_be_taken_back_stays() {
     scene.write("folder/b", "other\n");
     let after = scene.checkpoint();
     let states = Taken {
-        before: &before.tree,
-        after: &after.tree,
+        before: &before,
+        after: &after,
         now: &after,
     };
     let may = |path: &str| match path {
@@ -130,6 +129,81 @@ fn a_link_in_place_of_a_folder_leads_nowhere() {
     let text = fs_err::read_to_string(outside.join("b")).expect("read");
     assert_eq!(text, "precious\n");
     assert_eq!(fs_err::read_dir(&outside).expect("a folder").count(), 1);
+}
+
+#[test]
+fn who_may_read_a_file_stays_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::repository();
+    let mode = |name: &str| {
+        fs_err::metadata(scene.path(name))
+            .expect("there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    let private = std::fs::Permissions::from_mode(0o600);
+    fs_err::set_permissions(scene.path("a"), private).expect("its mode");
+    let before = scene.checkpoint();
+    scene.write("a", "job\n");
+    let after = scene.checkpoint();
+    take_back(&scene, &before, &after, false);
+    assert_eq!(mode("a"), 0o600);
+    let before = scene.checkpoint();
+    scene.set_executable("a");
+    let after = scene.checkpoint();
+    take_back(&scene, &before, &after, false);
+    assert_eq!(mode("a"), 0o644);
+}
+
+#[test]
+fn what_is_edited_in_the_moment_of_the_rollback_stays() {
+    let scene = Scene::repository();
+    let before = scene.checkpoint();
+    scene.write("a", "job\n");
+    scene.write("new", "job\n");
+    scene.remove("folder/b");
+    let after = scene.checkpoint();
+    // Not seen by the state that the rollback begins with.
+    scene.write("a", "user\n");
+    scene.write("new", "user\n");
+    scene.write("folder/b", "user\n");
+    let states = Taken {
+        before: &before,
+        after: &after,
+        now: &after,
+    };
+    let files = scene.files();
+    let report = rollback::take_back(&scene.open(), states, "x", false, |_| Ok(()));
+    let report = report.expect("a report");
+    assert_eq!(report.restored, Vec::<String>::new());
+    assert_eq!(report.skipped.len(), 3, "{report:?}");
+    assert_eq!(scene.files(), files, "nothing is lost and nothing is left");
+}
+
+#[test]
+fn what_was_there_unseen_is_not_deleted() {
+    let scene = Scene::repository();
+    scene.write("vendor/lib/file", "theirs\n");
+    crate::scene::git(&scene.path("vendor/lib"), &["init", "-q"]);
+    crate::scene::git(&scene.path("vendor/lib"), &["add", "."]);
+    crate::scene::git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "theirs"]);
+    let before = scene.checkpoint();
+    // The job looks into the repository within, and at what was ignored.
+    fs_err::remove_dir_all(scene.path("vendor/lib/.git")).expect("removed");
+    scene.write(".gitignore", "");
+    scene.write("own", "job\n");
+    let after = scene.checkpoint();
+    let report = take_back(&scene, &before, &after, false);
+    let left: Vec<&str> = report
+        .skipped
+        .iter()
+        .map(|left| left.path.as_str())
+        .collect();
+    assert!(left.contains(&"ignored"), "{report:?}");
+    assert!(scene.path("ignored").exists() && scene.path("vendor/lib/file").exists());
+    let text = fs_err::read_to_string(scene.path(".gitignore")).expect("read");
+    assert_eq!(text, "ignored\n");
 }
 
 /// One change of a tree.
