@@ -12,7 +12,8 @@ use convoke_api::{
 };
 use convoke_core::{dispatcher::Input, ids::JobId, job::Job, sandbox::Access};
 use convoke_workspace::{
-    overlaps::{self, Overlap},
+    attribution::Span,
+    overlaps::{self, Overlap, SpanBetween},
     private_repository::{Edge, KeptState, PrivateRepository},
     repository,
 };
@@ -55,7 +56,7 @@ pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts
 /// Looks whether a writer that ended collided with another, and lets the dispatcher
 /// know: fewer writers may be at once in a tree where that happens.
 pub async fn look_after(daemon: &Arc<Daemon>, job: &Job) {
-    if job.spec.access != Access::Write || !checkpoints::are_kept(job) {
+    if job.attempts == 0 || job.spec.access != Access::Write || !checkpoints::are_kept(job) {
         return;
     }
     let _turn = checkpoints::turn(&job.spec.tree).await;
@@ -157,6 +158,7 @@ fn of_tree(
         None => latest.iter().take(MOST_JOBS).any(|one| *one == job),
     };
     let mut conflicts = Vec::new();
+    let mut reports = Reports::new();
     for (at, (second, later)) in lifetimes.iter().enumerate().rev() {
         for (first, earlier) in lifetimes[..at].iter().rev() {
             let met = earlier.to.is_none_or(|end| end > later.from);
@@ -176,7 +178,8 @@ fn of_tree(
             if conflicts.len() >= most {
                 return Ok(conflicts);
             }
-            let overlaps = window.overlaps([first, second], most - conflicts.len())?;
+            let overlaps =
+                window.overlaps([first, second], &mut reports, most - conflicts.len())?;
             let resolved = taken_back(&states, [first, second]);
             let shown = |overlap| conflict(overlap, [first, second], resolved);
             conflicts.extend(overlaps.into_iter().map(shown));
@@ -202,6 +205,9 @@ fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
     lifetimes
 }
 
+/// The paths that jobs told of.
+type Reports = BTreeMap<String, BTreeSet<String>>;
+
 /// The states from the beginning of two jobs to their end.
 struct Window<'a> {
     daemon: &'a Daemon,
@@ -213,7 +219,12 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    fn overlaps(&self, pair: [&String; 2], most: usize) -> Result<Vec<Overlap>, ApiError> {
+    fn overlaps(
+        &self,
+        pair: [&String; 2],
+        reports: &mut Reports,
+        most: usize,
+    ) -> Result<Vec<Overlap>, ApiError> {
         let last = self.to.unwrap_or(self.states.len() - 1);
         let end = match self.to {
             Some(to) => self.states[to].checkpoint.clone(),
@@ -224,24 +235,34 @@ impl Window<'_> {
         let writing = changes::writing_at(&self.states[..self.from]);
         let spans = changes::spans(self.repository, states, &writing, &end)
             .map_err(|error| of_repository(&error))?;
-        let reported = pair
-            .into_iter()
-            .filter_map(|job| {
-                let events = self.daemon.home.job_events(&JobId::parse(job)?);
-                Some((
-                    job.clone(),
-                    changes::reported(&events, self.repository.top()),
-                ))
-            })
-            .collect();
+        for job in pair {
+            self.read_report(job, &spans, reports);
+        }
         overlaps::between(
             self.repository,
             pair.map(String::as_str),
             &spans,
-            &reported,
+            reports,
             most,
         )
         .map_err(|error| of_repository(&error))
+    }
+
+    /// Reads what a job told of, unless that decides nothing: its events may be
+    /// many, and matter only for what changed while others wrote too.
+    fn read_report(&self, job: &String, spans: &[SpanBetween], reports: &mut Reports) {
+        let decides = spans.iter().any(|one| {
+            let Span { writers, changed } = &one.span;
+            writers.len() > 1 && writers.contains(job) && !changed.is_empty()
+        });
+        if !decides || reports.contains_key(job) {
+            return;
+        }
+        if let Some(id) = JobId::parse(job) {
+            let events = self.daemon.home.job_events(&id);
+            let told = changes::reported(&events, self.repository.top());
+            reports.insert(job.clone(), told);
+        }
     }
 }
 

@@ -47,14 +47,15 @@ pub fn start(daemon: &Arc<Daemon>, id: JobId) {
             return;
         }
         finalise(&daemon, &job).await;
-        if job.attempts > 0 {
-            conflicts::look_after(&daemon, &job).await;
-        }
         if let Some(live) = daemon.live.get(&id) {
             live.set_finalised();
         }
         daemon.live.remove(&id);
-        hook::run(&daemon, &job).await;
+        // Nobody waits for either.
+        tokio::join!(
+            hook::run(&daemon, &job),
+            conflicts::look_after(&daemon, &job)
+        );
     });
 }
 

@@ -294,18 +294,19 @@ impl Work<'_> {
         let Some(content) = self.contents.get(&before.object) else {
             return report.leave(path, NOT_KEPT.to_owned());
         };
+        let new = Held {
+            side: before,
+            content,
+        };
+        // A copy of an earlier time serves as well.
         let copy = (0..)
             .map(|n| match n {
                 0 => format!("{path}.{}", self.suffix),
                 n => format!("{path}.{}.{n}", self.suffix),
             })
-            .find(|copy| !self.writer.exists(copy));
-        let copy = copy.unwrap_or_default();
-        let new = Held {
-            side: before,
-            content,
-        };
-        let written = match self.dry_run {
+            .find(|copy| self.writer.holds(copy, new) || !self.writer.exists(copy))
+            .unwrap_or_default();
+        let written = match self.dry_run || self.writer.holds(&copy, new) {
             true => Ok(Replaced::Yes),
             false => self.writer.replace(&copy, None, Some(new)),
         };

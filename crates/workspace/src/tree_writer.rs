@@ -194,6 +194,12 @@ impl TreeWriter {
         Ok(Ok(content))
     }
 
+    /// Whether just this is there.
+    pub(crate) fn holds(&self, path: &str, held: Held<'_>) -> bool {
+        self.folder_of(path, false)
+            .is_ok_and(|(folder, name)| held.is_at(&folder, name))
+    }
+
     /// Whether something is there.
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.top.symlink_metadata(path).is_ok()

@@ -83,6 +83,10 @@ fn later_edits_in_the_same_place_keep_both() {
         ("user\n".into(), "a\n".into())
     );
     assert_eq!(read("folder/b.before-job"), "b\n");
+    let files = scene.files();
+    let again = take_back(&scene, &before, &after, false);
+    assert_eq!(again.kept_both, report.kept_both, "no second copies");
+    assert_eq!(scene.files(), files);
     assert_eq!(read("new"), "user\n");
 }
 
