@@ -157,33 +157,30 @@ fn of_tree(
         Some(chosen) => chosen.contains(job),
         None => latest.iter().take(MOST_JOBS).any(|one| *one == job),
     };
-    let mut conflicts = Vec::new();
-    let mut reports = Reports::new();
+    let mut pairs = Vec::new();
     for (at, (second, later)) in lifetimes.iter().enumerate().rev() {
         for (first, earlier) in lifetimes[..at].iter().rev() {
             let met = earlier.to.is_none_or(|end| end > later.from);
-            if !met || !(is_chosen(first) || is_chosen(second)) {
-                continue;
+            if met && (is_chosen(first) || is_chosen(second)) {
+                let to = earlier.to.zip(later.to).map(|(one, other)| one.max(other));
+                let from = earlier.from;
+                pairs.push(([first, second], Lifetime { from, to }));
             }
-            let window = Window {
-                daemon,
-                repository: &repository,
-                states: &states,
-                from: earlier.from,
-                to: match (earlier.to, later.to) {
-                    (Some(one), Some(other)) => Some(one.max(other)),
-                    _ => None,
-                },
-            };
-            if conflicts.len() >= most {
-                return Ok(conflicts);
-            }
-            let overlaps =
-                window.overlaps([first, second], &mut reports, most - conflicts.len())?;
-            let resolved = taken_back(&states, [first, second]);
-            let shown = |overlap| conflict(overlap, [first, second], resolved);
-            conflicts.extend(overlaps.into_iter().map(shown));
         }
+    }
+    let mut window = Window::of(daemon, &repository, &states, &pairs)?;
+    let mut conflicts = Vec::new();
+    for (pair, both) in pairs {
+        if conflicts.len() >= most {
+            break;
+        }
+        let overlaps = window.overlaps(pair, both, most - conflicts.len())?;
+        if overlaps.is_empty() {
+            continue;
+        }
+        let resolved = taken_back(&states, pair);
+        let shown = |overlap| conflict(overlap, pair, resolved);
+        conflicts.extend(overlaps.into_iter().map(shown));
     }
     Ok(conflicts)
 }
@@ -205,65 +202,91 @@ fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
     lifetimes
 }
 
-/// The paths that jobs told of.
-type Reports = BTreeMap<String, BTreeSet<String>>;
-
-/// The states from the beginning of two jobs to their end.
+/// What changed while any of some pairs of jobs wrote.
 struct Window<'a> {
     daemon: &'a Daemon,
     repository: &'a PrivateRepository,
-    states: &'a [KeptState],
+    /// The place of the first state.
     from: usize,
-    /// None while one of them writes.
-    to: Option<usize>,
+    /// What follows on each state.
+    spans: Vec<SpanBetween>,
+    /// The paths that jobs told of, as far as they were needed.
+    reports: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Window<'_> {
-    fn overlaps(
-        &self,
-        pair: [&String; 2],
-        reports: &mut Reports,
-        most: usize,
-    ) -> Result<Vec<Overlap>, ApiError> {
-        let last = self.to.unwrap_or(self.states.len() - 1);
-        let end = match self.to {
-            Some(to) => self.states[to].checkpoint.clone(),
-            None => checkpoints::take(self.daemon, self.repository)
-                .map_err(|error| of_checkpoint(&error))?,
+impl<'a> Window<'a> {
+    fn of(
+        daemon: &'a Daemon,
+        repository: &'a PrivateRepository,
+        states: &[KeptState],
+        pairs: &[([&String; 2], Lifetime)],
+    ) -> Result<Self, ApiError> {
+        let from = pairs.iter().map(|(_, both)| both.from).min();
+        let from = from.unwrap_or(states.len());
+        let to = pairs
+            .iter()
+            .try_fold(from, |last, (_, both)| both.to.map(|to| last.max(to)));
+        let (states, before) = match to {
+            Some(to) => (&states[from..states.len().min(to + 1)], &states[..from]),
+            None => (&states[from..], &states[..from]),
         };
-        let states = &self.states[self.from..=last];
-        let writing = changes::writing_at(&self.states[..self.from]);
-        let spans = changes::spans(self.repository, states, &writing, &end)
-            .map_err(|error| of_repository(&error))?;
-        for job in pair {
-            self.read_report(job, &spans, reports);
-        }
-        overlaps::between(
-            self.repository,
-            pair.map(String::as_str),
-            &spans,
-            reports,
-            most,
-        )
-        .map_err(|error| of_repository(&error))
+        let end = match (to, states.last()) {
+            (None, _) => {
+                Some(checkpoints::take(daemon, repository).map_err(|error| of_checkpoint(&error))?)
+            }
+            (Some(_), last) => last.map(|last| last.checkpoint.clone()),
+        };
+        let spans = match end {
+            Some(end) => changes::spans(repository, states, &changes::writing_at(before), &end)
+                .map_err(|error| of_repository(&error))?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            daemon,
+            repository,
+            from,
+            spans,
+            reports: BTreeMap::new(),
+        })
     }
 
-    /// Reads what a job told of, unless that decides nothing: its events may be
-    /// many, and matter only for what changed while others wrote too.
-    fn read_report(&self, job: &String, spans: &[SpanBetween], reports: &mut Reports) {
-        let decides = spans.iter().any(|one| {
-            let Span { writers, changed } = &one.span;
-            writers.len() > 1 && writers.contains(job) && !changed.is_empty()
-        });
-        if !decides || reports.contains_key(job) {
-            return;
+    /// What both changed from the beginning of the first to the end of the last.
+    fn overlaps(
+        &mut self,
+        pair: [&String; 2],
+        both: Lifetime,
+        most: usize,
+    ) -> Result<Vec<Overlap>, ApiError> {
+        let to = both.to.map_or(self.spans.len(), |to| to - self.from);
+        let spans = &self.spans[both.from - self.from..to];
+        if spans.iter().all(|one| one.span.changed.is_empty()) {
+            return Ok(Vec::new());
         }
-        if let Some(id) = JobId::parse(job) {
-            let events = self.daemon.home.job_events(&id);
-            let told = changes::reported(&events, self.repository.top());
-            reports.insert(job.clone(), told);
+        for job in pair {
+            if !self.reports.contains_key(job) && report_decides(job, spans) {
+                let told = told_by(self.daemon, job, self.repository.top());
+                self.reports.insert(job.clone(), told);
+            }
         }
+        let pair = pair.map(String::as_str);
+        overlaps::between(self.repository, pair, spans, &self.reports, most)
+            .map_err(|error| of_repository(&error))
     }
+}
+
+/// Whether it matters what a job told of: only for what changed while others wrote
+/// too. Its events may be many.
+fn report_decides(job: &String, spans: &[SpanBetween]) -> bool {
+    spans.iter().any(|one| {
+        let Span { writers, changed } = &one.span;
+        !changed.is_empty() && writers.len() > 1 && writers.contains(job)
+    })
+}
+
+fn told_by(daemon: &Daemon, job: &str, top: &Path) -> BTreeSet<String> {
+    JobId::parse(job)
+        .map(|id| changes::reported(&daemon.home.job_events(&id), top))
+        .unwrap_or_default()
 }
 
 /// Whether the changes of one of them were taken back since.
