@@ -63,16 +63,16 @@ impl Rollback {
 }
 
 fn tell(printer: Printer, response: &RollbackResponse) -> Result<(), CliError> {
-    let verb = match response.dry_run {
-        true => "would restore",
-        false => "restored",
+    let (verb, lies) = match response.dry_run {
+        true => ("would restore", "would lie"),
+        false => ("restored", "lies"),
     };
     for path in &response.restored {
         printer.line(&format!("{verb} {}", clean(path)))?;
     }
     for kept in &response.kept_both {
         printer.line(&format!(
-            "{} {} was edited since and stays; it lies as it was in {}",
+            "{} {} was edited since and stays; it {lies} as it was in {}",
             styled(NOTICE, "both:"),
             clean(&kept.path),
             clean(&kept.copy)
