@@ -226,7 +226,7 @@ impl Seen {
         repository: &PrivateRepository,
         writer: &str,
     ) -> Result<BTreeMap<String, Attributed>, ApiError> {
-        let spans = spans(repository, &self.states, &self.writing, &self.end)
+        let spans = spans(repository, (0, &self.states), &self.writing, &self.end)
             .map_err(|error| of_repository(&error))?;
         let spans: Vec<Span> = spans.into_iter().map(|between| between.span).collect();
         Ok(attribution::of_job(writer, &spans, &self.reported))
@@ -254,13 +254,13 @@ fn step(writing: &mut BTreeSet<String>, state: &KeptState) {
 }
 
 /// What changed between each two of some states, and up to the end, with those
-/// that wrote then.
+/// that wrote then. `first` is the place of the first state.
 ///
 /// # Errors
 /// States cannot be compared.
 pub fn spans(
     repository: &PrivateRepository,
-    states: &[KeptState],
+    (first, states): (usize, &[KeptState]),
     writing: &BTreeSet<String>,
     end: &Checkpoint,
 ) -> Result<Vec<SpanBetween>, PrivateRepositoryError> {
@@ -270,7 +270,12 @@ pub fn spans(
         step(&mut writing, state);
         let next = states.get(at + 1).map_or(end, |next| &next.checkpoint);
         let changes = tree_diff::between(repository, &state.checkpoint.tree, &next.tree, false)?;
+        if changes.is_empty() {
+            // Most are, where many jobs come and go, and each has its writers.
+            continue;
+        }
         spans.push(SpanBetween {
+            at: first + at,
             span: Span {
                 writers: writing.clone(),
                 changed: changes.into_iter().map(|change| change.path).collect(),

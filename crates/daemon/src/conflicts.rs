@@ -1,7 +1,7 @@
 //! Paths that two jobs changed while both were at work in one working tree.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     sync::Arc,
 };
@@ -12,7 +12,6 @@ use convoke_api::{
 };
 use convoke_core::{dispatcher::Input, ids::JobId, job::Job, sandbox::Access};
 use convoke_workspace::{
-    attribution::Span,
     overlaps::{self, Overlap, SpanBetween},
     private_repository::{Edge, KeptState, PrivateRepository},
     repository,
@@ -188,15 +187,18 @@ fn of_tree(
 /// Jobs and when they wrote, in the order in which they began.
 fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
     let mut lifetimes: Vec<(String, Lifetime)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (at, state) in states.iter().enumerate() {
         // Rollbacks are no jobs.
         if JobId::parse(&state.writer).is_none() {
             continue;
         }
         let to = (state.edge != Edge::Before).then_some(at);
-        match lifetimes.iter_mut().find(|(job, _)| *job == state.writer) {
-            Some((_, lifetime)) => lifetime.to = to,
-            None => lifetimes.push((state.writer.clone(), Lifetime { from: at, to })),
+        if let Some(place) = places.get(state.writer.as_str()) {
+            lifetimes[*place].1.to = to;
+        } else {
+            places.insert(&state.writer, lifetimes.len());
+            lifetimes.push((state.writer.clone(), Lifetime { from: at, to }));
         }
     }
     lifetimes
@@ -206,9 +208,7 @@ fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
 struct Window<'a> {
     daemon: &'a Daemon,
     repository: &'a PrivateRepository,
-    /// The place of the first state.
-    from: usize,
-    /// What follows on each state.
+    /// In the order of their places.
     spans: Vec<SpanBetween>,
     /// The paths that jobs told of, as far as they were needed.
     reports: BTreeMap<String, BTreeSet<String>>,
@@ -237,14 +237,16 @@ impl<'a> Window<'a> {
             (Some(_), last) => last.map(|last| last.checkpoint.clone()),
         };
         let spans = match end {
-            Some(end) => changes::spans(repository, states, &changes::writing_at(before), &end)
-                .map_err(|error| of_repository(&error))?,
+            Some(end) => {
+                let writing = changes::writing_at(before);
+                changes::spans(repository, (from, states), &writing, &end)
+                    .map_err(|error| of_repository(&error))?
+            }
             None => Vec::new(),
         };
         Ok(Self {
             daemon,
             repository,
-            from,
             spans,
             reports: BTreeMap::new(),
         })
@@ -257,11 +259,9 @@ impl<'a> Window<'a> {
         both: Lifetime,
         most: usize,
     ) -> Result<Vec<Overlap>, ApiError> {
-        let to = both.to.map_or(self.spans.len(), |to| to - self.from);
-        let spans = &self.spans[both.from - self.from..to];
-        if spans.iter().all(|one| one.span.changed.is_empty()) {
-            return Ok(Vec::new());
-        }
+        let place = |at| self.spans.partition_point(|span| span.at < at);
+        let to = both.to.map_or(self.spans.len(), place);
+        let spans = &self.spans[place(both.from)..to];
         for job in pair {
             if !self.reports.contains_key(job) && report_decides(job, spans) {
                 let told = told_by(self.daemon, job, self.repository.top());
@@ -278,8 +278,8 @@ impl<'a> Window<'a> {
 /// too. Its events may be many.
 fn report_decides(job: &String, spans: &[SpanBetween]) -> bool {
     spans.iter().any(|one| {
-        let Span { writers, changed } = &one.span;
-        !changed.is_empty() && writers.len() > 1 && writers.contains(job)
+        let writers = &one.span.writers;
+        writers.len() > 1 && writers.contains(job)
     })
 }
 

@@ -56,6 +56,7 @@ pub fn start(daemon: &Arc<Daemon>, id: JobId) {
             hook::run(&daemon, &job),
             conflicts::look_after(&daemon, &job)
         );
+        daemon.finalised.notify_one();
     });
 }
 

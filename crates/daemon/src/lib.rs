@@ -160,6 +160,7 @@ async fn serve(
     let collector = tokio::spawn(gc::watch(Arc::clone(&daemon)));
     let leftover_watcher = tokio::spawn(leftovers::watch(Arc::clone(&daemon)));
     let watcher = tokio::spawn(liveness::watch(Arc::clone(&daemon)));
+    let memory_watcher = tokio::spawn(memory::watch(Arc::clone(&daemon)));
     let signals = tokio::spawn(end_on_signal(Arc::clone(&daemon)));
     let served = http::serve(Arc::clone(&daemon), listener);
     let stopping = daemon.shutdown.clone();
@@ -175,6 +176,7 @@ async fn serve(
     watcher.abort();
     collector.abort();
     leftover_watcher.abort();
+    memory_watcher.abort();
     signals.abort();
     daemon.tasks.close();
     let _ = tokio::time::timeout(TASKS_END_WITHIN, daemon.tasks.wait()).await;

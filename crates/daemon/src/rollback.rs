@@ -170,18 +170,18 @@ impl Work<'_> {
             .ok_or_else(|| unknown_state(name))?;
         let now = self.now()?;
         let writing = changes::writing_at(&states[..place]);
-        let spans = changes::spans(self.repository, &states[place..], &writing, &now)
+        let spans = changes::spans(self.repository, (place, &states[place..]), &writing, &now)
             .map_err(|error| of_repository(&error))?;
-        let spans: Vec<Span> = spans.into_iter().map(|between| between.span).collect();
         // By path, whether a writer and whether nobody known changed it.
         let mut by: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
-        let still_written = spans.last().is_some_and(|span| !span.writers.is_empty());
-        let settled = spans.len() - usize::from(!still_written);
-        for span in &spans[..settled] {
-            for path in &span.changed {
+        let still_written = !changes::writing_at(&states).is_empty();
+        let last = states.len() - 1;
+        let settled = spans.iter().filter(|one| still_written || one.at < last);
+        for Span { writers, changed } in settled.map(|one| &one.span) {
+            for path in changed {
                 let (writer, nobody) = by.entry(path).or_default();
-                *writer |= !span.writers.is_empty();
-                *nobody |= span.writers.is_empty();
+                *writer |= !writers.is_empty();
+                *nobody |= writers.is_empty();
             }
         }
         // What came after the last writer are later edits.

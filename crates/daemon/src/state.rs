@@ -65,6 +65,8 @@ pub struct Daemon {
     /// Held while it is found out after which turn of a conversation the next
     /// one comes, until that one is accepted: there are never two writers.
     pub conversations: tokio::sync::Mutex<()>,
+    /// Told of each job that is done with, for whoever tidies up after that.
+    pub finalised: tokio::sync::Notify,
     config_path: PathBuf,
     /// The few variables of the daemon's own environment that are settings.
     environment: BTreeMap<String, String>,
@@ -125,6 +127,7 @@ impl Daemon {
             tasks: TaskTracker::new(),
             last_record: watch::Sender::new(0),
             conversations: tokio::sync::Mutex::new(()),
+            finalised: tokio::sync::Notify::new(),
             config_path: parts.config_path,
             environment: parts.environment,
             config: RwLock::new(Loaded {

@@ -10,9 +10,11 @@ use crate::{
     tree_diff::{self, Change, Side},
 };
 
-/// A span with the states at its ends.
+/// A span in which something changed, with the states at its ends.
 #[derive(Clone, Debug)]
 pub struct SpanBetween {
+    /// The place of the state at its beginning, among all states.
+    pub at: usize,
     /// Who wrote, and what changed.
     pub span: Span,
     /// The tree at its beginning.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{checks::Checked, ledger::Failure, monitor::Seen, stage::Stage};
 
-/// Memory may grow by so much; allocators differ.
-pub const MOST_GROWTH: f64 = 3.0;
+/// Memory of the idle daemon may be so many times what it was early on.
+pub const MOST_GROWTH: f64 = 2.0;
 /// At most so many failures are printed.
 const SHOWN: usize = 100;
 

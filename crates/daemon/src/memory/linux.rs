@@ -1,4 +1,4 @@
-//! Linux: `/proc/self/statm` (proc_pid_statm(5)).
+//! Linux: `/proc/self/statm` (proc_pid_statm(5)) and `malloc_trim(3)`.
 
 /// Resident memory, bytes.
 #[must_use]
@@ -8,4 +8,15 @@ pub fn resident_bytes() -> Option<u64> {
     u64::try_from(rustix::param::page_size())
         .ok()
         .map(|size| size * pages)
+}
+
+/// Gives memory that is not used back to the system. Blocking: each arena of the
+/// allocator is locked in turn.
+pub fn give_back() {
+    // Other C libraries, such as musl, have no such call and keep less.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: It takes no pointers and may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
