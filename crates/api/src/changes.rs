@@ -183,6 +183,17 @@ pub enum ConflictKind {
     StaleOverwrite,
 }
 
+impl ConflictKind {
+    /// The kind as stored and sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Overlap => "overlap",
+            Self::StaleOverwrite => "stale_overwrite",
+        }
+    }
+}
+
 /// Lines that a job changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -231,6 +242,9 @@ pub struct RollbackRequest {
     /// Take back what jobs changed since this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_id: Option<String>,
+    /// Point HEAD, branches, tags and the stash back too where the job left them
+    /// elsewhere; with `jobId` only, and not for a sandboxed caller.
+    pub history: bool,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -250,6 +264,9 @@ pub struct RollbackResponse {
     pub kept_both: Vec<KeptBoth>,
     /// Paths that were left alone.
     pub skipped: Vec<SkippedPath>,
+    /// Refs that point where they did again, as `name now -> before`.
+    #[serde(default)]
+    pub refs_restored: Vec<String>,
     /// The state before, to undo it; none of a dry run, and when nothing was to
     /// be done.
     pub checkpoint_id: Option<String>,

@@ -74,10 +74,43 @@ pub struct JobView {
     /// of them. `POST /v1/jobs/{job}/release` lets go of it.
     #[serde(default)]
     pub holds_tree: bool,
+    /// Rules that it broke.
+    #[serde(default)]
+    pub violations: Vec<ViolationView>,
+    /// Collisions with other jobs that were found while it was live, its end
+    /// included; `GET /v1/conflicts` knows all.
+    #[serde(default)]
+    pub conflicts: Vec<ConflictNote>,
     /// Limits in force; 0 means none.
     pub limits: LimitsView,
     /// On whose behalf it was started.
     pub owner: String,
+}
+
+/// A rule that a job broke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ViolationView {
+    /// `history`: it committed, or moved HEAD, branches, tags or the stash.
+    pub rule: String,
+    /// What was seen.
+    pub message: String,
+    /// The refs or paths.
+    pub items: Vec<String>,
+}
+
+/// That a job and others changed the same file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictNote {
+    /// Its name.
+    pub id: String,
+    /// `overlap` or `stale_overwrite`.
+    pub kind: String,
+    /// The path, relative to the top of the working tree.
+    pub path: String,
+    /// The jobs; of a stale overwrite, the one that wrote over the other last.
+    pub job_ids: Vec<String>,
 }
 
 /// One attempt of a job.

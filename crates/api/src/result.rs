@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::job::JobView;
+use crate::{changes::Conflict, job::JobView};
 
 /// Query of `GET /v1/jobs/{id}/result`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResultQuery {
-    /// Also the ends of stdout and stderr.
+    /// Also the ends of stdout and stderr, and conflicts.
     pub full: bool,
     /// Cut the final message to so many bytes; the whole is in its artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +39,9 @@ pub struct JobResult {
     pub usage: Option<Value>,
     /// Actions the sandbox denied, with the remedy.
     pub sandbox_denied: Vec<String>,
+    /// Files that it and other jobs changed, if asked for and known.
+    #[serde(default)]
+    pub conflicts: Option<Vec<Conflict>>,
     /// End of the agent's stdout, if asked for.
     pub stdout_tail: Option<String>,
     /// End of the agent's stderr, if asked for.

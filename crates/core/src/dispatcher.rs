@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use self::ends::Ends;
 use crate::{
     failure::{Failure, FailureCode},
+    finding::{Finding, MOST_FINDINGS},
     ids::{JobId, RunnerId},
     job::{Job, JobState},
     lifecycle::{JobEnd, JournalPoint, LifecycleEvent, Outcome, StopReason},
@@ -78,6 +79,15 @@ pub enum Input {
         attempt: u32,
         /// What came of it.
         verdict: Box<Verdict>,
+    },
+    /// Things were seen of a job that somebody should know of.
+    Found {
+        /// The job.
+        job: JobId,
+        /// What; what is known already is left out.
+        findings: Vec<Finding>,
+        /// How far its output had been read.
+        after: Option<JournalPoint>,
     },
     /// What an ended job left behind is gone, or a person let go of it.
     LeftoversGone {
@@ -295,6 +305,13 @@ impl Dispatcher {
             } => {
                 self.attempt_over(now, &job, attempt, *verdict, &mut decision);
             }
+            Input::Found {
+                job,
+                findings,
+                after,
+            } => {
+                self.found(now, &job, findings, after, &mut decision);
+            }
             Input::LeftoversGone { job } => {
                 self.scheduler.release_tree(&job);
             }
@@ -412,6 +429,27 @@ impl Dispatcher {
                 reason,
                 force,
             });
+        }
+    }
+
+    fn found(
+        &mut self,
+        now: UnixMillis,
+        id: &JobId,
+        findings: Vec<Finding>,
+        after: Option<JournalPoint>,
+        decision: &mut Decision,
+    ) {
+        for finding in findings {
+            let Some(job) = self.jobs.get(id) else {
+                decision.late = Some((id.clone(), format!("found: {finding:?}")));
+                return;
+            };
+            if job.findings.len() >= MOST_FINDINGS || job.findings.contains(&finding) {
+                continue;
+            }
+            let finding = Box::new(finding);
+            self.record(now, id, LifecycleEvent::Found { finding, after }, decision);
         }
     }
 

@@ -32,9 +32,9 @@ pub enum EventKind {
     Requeued,
     /// The agent asks a person.
     Question,
-    /// Two jobs changed the same file.
+    /// Two jobs changed the same file: `{conflict, id, path, jobIds, message}`.
     Conflict,
-    /// The agent did what it was told not to: `{kind, …}`.
+    /// The agent did what jobs may not do: `{rule, message, …}`.
     Violation,
     /// The end: `{jobId, status, exitCode, exitSignal, lastMessage, …}`. Always
     /// the last event, exactly once.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::Failure,
+    finding::Finding,
     ids::{JobId, RunnerId},
     lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, StopReason},
     owner::Owner,
@@ -34,6 +35,9 @@ pub struct Job {
     pub past: Vec<PastAttempt>,
     /// When the live attempt started, or the last one.
     pub attempt_started_at: Option<UnixMillis>,
+    /// What was seen of it besides its own words.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Where it stands.
     pub state: JobState,
 }
@@ -164,6 +168,7 @@ impl Job {
             thread: None,
             past: Vec::new(),
             attempt_started_at: None,
+            findings: Vec::new(),
             state: JobState::Queued {
                 since: at,
                 not_before: None,
@@ -257,6 +262,10 @@ impl Job {
                 self.thread = Some(thread.clone());
                 return Ok(());
             }
+            (state, E::Found { finding, .. }) if !matches!(state, S::Ended { .. }) => {
+                self.findings.push((**finding).clone());
+                return Ok(());
+            }
             (S::Starting { .. } | S::Running { .. }, E::Finishing { attempt })
                 if live == Some(*attempt) =>
             {
@@ -345,6 +354,7 @@ impl LifecycleEvent {
             Self::Finishing { .. } => "attempt.finishing",
             Self::Stopping { .. } => "job.stopping",
             Self::Requeued { .. } => "job.requeued",
+            Self::Found { .. } => "job.found",
             Self::Ended { .. } => "job.ended",
         }
     }

@@ -9,6 +9,7 @@
 pub mod dispatcher;
 pub mod event;
 pub mod failure;
+pub mod finding;
 pub mod ids;
 pub mod job;
 pub mod lifecycle;

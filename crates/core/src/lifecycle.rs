@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::Failure,
+    finding::Finding,
     ids::{JobId, RunnerId},
     owner::Owner,
     spec::JobSpec,
@@ -95,6 +96,15 @@ pub enum LifecycleEvent {
         counted: bool,
         /// Not to be started before, if set.
         not_before: Option<UnixMillis>,
+    },
+    /// Something was seen of the job that somebody should know of.
+    #[serde(rename = "job.found")]
+    Found {
+        /// What.
+        finding: Box<Finding>,
+        /// Up to where output had been read: the place of this record among the
+        /// job's events.
+        after: Option<JournalPoint>,
     },
     /// The job is over. Nothing follows.
     #[serde(rename = "job.ended")]

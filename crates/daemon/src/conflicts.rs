@@ -4,13 +4,21 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use convoke_api::{
     changes::{Conflict, ConflictHunk, ConflictKind, Conflicts, ConflictsQuery},
     error::{ApiError, RequestCode},
 };
-use convoke_core::{dispatcher::Input, ids::JobId, job::Job, sandbox::Access};
+use convoke_core::{
+    dispatcher::Input,
+    finding::{self, Finding},
+    ids::JobId,
+    job::Job,
+    lifecycle::JournalPoint,
+    sandbox::Access,
+};
 use convoke_workspace::{
     overlaps::{self, Overlap, SpanBetween},
     private_repository::{Edge, KeptState, PrivateRepository},
@@ -28,6 +36,12 @@ use crate::{
 
 /// Most conflicts that are told of a tree.
 const MOST_CONFLICTS: usize = 200;
+
+/// Most conflicts that are told of when a job ends.
+const MOST_TOLD: usize = 50;
+
+/// How long the end of a job waits for a look.
+const LOOKS_FOR: Duration = Duration::from_secs(5);
 
 /// Most jobs of a tree that are compared when none are named, the latest ones.
 const MOST_JOBS: usize = 50;
@@ -52,48 +66,95 @@ pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts
     Ok(Conflicts { conflicts })
 }
 
-/// Looks whether a writer that ended collided with another, and lets the dispatcher
-/// know: fewer writers may be at once in a tree where that happens.
-pub async fn look_after(daemon: &Arc<Daemon>, job: &Job) {
-    if job.attempts == 0 || job.spec.access != Access::Write || !checkpoints::are_kept(job) {
+/// Looks whether a writer that ends collided with others, and lets the dispatcher
+/// know: each job that is live has it on record then, and fewer writers may be at
+/// once in a tree where that happens. Waits for that as long as is reasonable; it
+/// goes on by itself after that. `point` is the end of the job's journal.
+pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) {
+    if job.spec.access != Access::Write || !checkpoints::are_kept(job) {
         return;
     }
+    let looking = daemon.tasks.spawn({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        async move {
+            match collisions(&daemon, &job).await {
+                Ok(Some(found)) => tell(&daemon, &job, point, &found),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(job = %job.id, %error.message, "it is not known whether the job collided with another");
+                }
+            }
+        }
+    });
+    let deadline = tokio::time::Instant::now() + LOOKS_FOR;
+    // A look that panicked has told nothing; there is nothing to wait for.
+    let _ = tokio::time::timeout_at(deadline, looking).await;
+}
+
+/// Collisions of a job with those that ended before it or go on; none if nothing
+/// is kept of it.
+async fn collisions(daemon: &Arc<Daemon>, job: &Job) -> Result<Option<Vec<Conflict>>, ApiError> {
     let _turn = checkpoints::turn(&job.spec.tree).await;
     let looking = tokio::task::spawn_blocking({
         let (daemon, job) = (Arc::clone(daemon), job.clone());
-        move || collided(&daemon, &job)
-    });
-    match looking.await {
-        Ok(Ok(Some(overlapped))) => daemon.submit(Input::WriterEnded {
-            tree: job.spec.tree.clone(),
-            overlapped,
-        }),
-        Ok(Ok(None)) | Err(_) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(job = %job.id, %error.message, "it is not known whether the job collided with another");
+        move || {
+            let tree = &job.spec.tree;
+            if !PrivateRepository::exists(&checkpoints::folder(&daemon), tree) {
+                return Ok(None);
+            }
+            let met = {
+                let repository = checkpoints::open(&daemon, tree);
+                let repository = repository.map_err(|error| of_repository(&error))?;
+                repository.has_met_others(job.id.as_str())
+            };
+            match met.map_err(|error| of_repository(&error))? {
+                None => Ok(None),
+                Some(false) => Ok(Some(Vec::new())),
+                Some(true) => {
+                    let own = BTreeSet::from([job.id.to_string()]);
+                    of_tree(&daemon, tree, Some(&own), MOST_TOLD).map(Some)
+                }
+            }
         }
-    }
+    });
+    let found = looking.await;
+    found.map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
 }
 
-/// Whether a job collided with one that ended before it or goes on; none if
-/// nothing is kept of it.
-fn collided(daemon: &Daemon, job: &Job) -> Result<Option<bool>, ApiError> {
-    if !PrivateRepository::exists(&checkpoints::folder(daemon), &job.spec.tree) {
-        return Ok(None);
+fn tell(daemon: &Daemon, job: &Job, point: JournalPoint, found: &[Conflict]) {
+    let mut told: BTreeMap<JobId, Vec<Finding>> = BTreeMap::new();
+    for conflict in found.iter().filter(|conflict| !conflict.resolved) {
+        let jobs: Vec<JobId> = conflict
+            .job_ids
+            .iter()
+            .filter_map(|id| JobId::parse(id))
+            .collect();
+        let finding = Finding::Conflict(finding::Conflict {
+            id: conflict.id.clone(),
+            kind: conflict.kind.as_str().to_owned(),
+            path: conflict.path.clone(),
+            jobs: jobs.clone(),
+        });
+        for id in jobs {
+            told.entry(id).or_default().push(finding.clone());
+        }
     }
-    let own = BTreeSet::from([job.id.to_string()]);
-    let known = {
-        let repository = checkpoints::open(daemon, &job.spec.tree);
-        let repository = repository.map_err(|error| of_repository(&error))?;
-        let states = repository.states().map_err(|error| of_repository(&error))?;
-        states.iter().any(|state| state.writer == job.id.as_str())
-    };
-    if !known {
-        return Ok(None);
+    for (id, findings) in told {
+        let after = match daemon.live.get(&id) {
+            _ if id == job.id => Some(point),
+            Some(live) if daemon.dispatcher().job(&id).is_some() => live.output().point,
+            _ => continue,
+        };
+        daemon.submit(Input::Found {
+            job: id,
+            findings,
+            after,
+        });
     }
-    // One is enough.
-    let conflicts = of_tree(daemon, &job.spec.tree, Some(&own), 1)?;
-    Ok(Some(!conflicts.is_empty()))
+    daemon.submit(Input::WriterEnded {
+        tree: job.spec.tree.clone(),
+        overlapped: !found.is_empty(),
+    });
 }
 
 /// The trees to look at, and of which jobs; of all where none are named.

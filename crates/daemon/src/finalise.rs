@@ -13,7 +13,7 @@ use convoke_core::{
 use convoke_store::Session;
 
 use crate::{
-    checkpoints, conflicts, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
+    checkpoints, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
     rebuild::RebuildError, scrub, secrets, state::Daemon,
 };
 
@@ -51,11 +51,7 @@ pub fn start(daemon: &Arc<Daemon>, id: JobId) {
             live.set_finalised();
         }
         daemon.live.remove(&id);
-        // Nobody waits for either.
-        tokio::join!(
-            hook::run(&daemon, &job),
-            conflicts::look_after(&daemon, &job)
-        );
+        hook::run(&daemon, &job).await;
         daemon.finalised.notify_one();
     });
 }

@@ -4,8 +4,8 @@
 //! The life of a request: [`http`](crate::http) checks the peer;
 //! `acceptance` validates, bounds and commits; the dispatcher of
 //! `convoke-core` decides; `commit` writes the decision down and carries it
-//! out; `executor` runs the attempt and reports back; `finalise` does what
-//! follows the end. `recovery` takes everything up again after a crash.
+//! out; `executor` runs the attempt, has `findings` look at what it did, and reports
+//! back; `finalise` does what follows the end. `recovery` takes everything up again after a crash.
 
 mod acceptance;
 mod api_errors;
@@ -25,6 +25,7 @@ mod environment;
 mod event_pages;
 mod executor;
 mod finalise;
+mod findings;
 mod gc;
 mod hook;
 mod http;

@@ -2,6 +2,7 @@
 
 use convoke_core::{
     event::{EventKind, NewEvent},
+    finding::Finding,
     lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, Outcome},
 };
 use serde_json::json;
@@ -30,6 +31,7 @@ pub fn of_record(record: &LifecycleRecord) -> Option<NewEvent> {
             json!({"attempt": attempt, "code": cause.code.as_str(), "message": cause.message,
                    "notBefore": not_before.map(|at| at.to_rfc3339())}),
         )),
+        LifecycleEvent::Found { finding, .. } => Some(of_finding(finding)),
         LifecycleEvent::Ended { end } => Some(NewEvent::new(
             EventKind::Final,
             final_content(record.job.as_str(), end),
@@ -38,6 +40,21 @@ pub fn of_record(record: &LifecycleRecord) -> Option<NewEvent> {
         | LifecycleEvent::AttemptRunning { .. }
         | LifecycleEvent::ThreadKnown { .. }
         | LifecycleEvent::Finishing { .. } => None,
+    }
+}
+
+fn of_finding(finding: &Finding) -> NewEvent {
+    match finding {
+        Finding::Violation(violation) => NewEvent::new(
+            EventKind::Violation,
+            json!({"rule": violation.rule.as_str(), "message": violation.message,
+                   "items": violation.items}),
+        ),
+        Finding::Conflict(conflict) => NewEvent::new(
+            EventKind::Conflict,
+            json!({"conflict": conflict.kind, "id": conflict.id, "path": conflict.path,
+                   "jobIds": conflict.jobs, "message": conflict.to_string()}),
+        ),
     }
 }
 

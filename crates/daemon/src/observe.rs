@@ -79,6 +79,13 @@ async fn record(daemon: &Daemon, job: &JobId, top: Option<PathBuf>, kind: &'stat
     }
 }
 
+/// The state before the first attempt, if it is known. Blocking.
+#[must_use]
+pub fn before_of(daemon: &Daemon, job: &Job) -> Option<Snapshot> {
+    let mut observations = daemon.store.observations(&job.id).ok()?;
+    serde_json::from_value(observations.remove(BEFORE)?).ok()
+}
+
 /// What was observed of a job, once both states are known. Blocking: call it
 /// on a thread of the runtime that is meant for that.
 #[must_use]

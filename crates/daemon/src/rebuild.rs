@@ -138,6 +138,9 @@ fn write_anew(
             }
             LifecycleEvent::Stopping {
                 after: Some(point), ..
+            }
+            | LifecycleEvent::Found {
+                after: Some(point), ..
             } => {
                 if let Some(replay) = &mut replay {
                     replay.read(live, Some(point.offset))?;

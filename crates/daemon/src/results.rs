@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use convoke_agents::claims;
 use convoke_api::{
+    changes::{Conflict, ConflictsQuery},
     error::{ApiError, RequestCode},
     result::{Integrity, JobResult, ModifiedFiles, ResultQuery},
 };
@@ -16,7 +17,7 @@ use convoke_core::{
 use convoke_workspace::changes;
 
 use crate::{
-    error_chain,
+    checkpoints, conflicts, error_chain,
     executor::{
         denials,
         tail::{self, Tails},
@@ -40,10 +41,37 @@ pub async fn of_job(
 ) -> Result<JobResult, ApiError> {
     let job = wait::settled(daemon, id, SETTLES_WITHIN).await?;
     let daemon = Arc::clone(daemon);
+    let conflicts = match query.full {
+        true => conflicts_of(&daemon, &job).await,
+        false => None,
+    };
     let built = tokio::task::spawn_blocking(move || build(&daemon, &job, &query));
-    built
+    let result = built
         .await
-        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))??;
+    Ok(JobResult {
+        conflicts,
+        ..result
+    })
+}
+
+/// The conflicts of a job; none if they cannot be found out, which keeps nobody
+/// from the rest.
+async fn conflicts_of(daemon: &Arc<Daemon>, job: &Job) -> Option<Vec<Conflict>> {
+    if !checkpoints::are_kept(job) {
+        return Some(Vec::new());
+    }
+    let query = ConflictsQuery {
+        jobs: Some(job.id.to_string()),
+        folder: None,
+    };
+    match conflicts::of(daemon, query).await {
+        Ok(found) => Some(found.conflicts),
+        Err(error) => {
+            tracing::warn!(job = %job.id, %error.message, "the conflicts of the job are not known");
+            None
+        }
+    }
 }
 
 fn build(daemon: &Daemon, job: &Job, query: &ResultQuery) -> Result<JobResult, ApiError> {
@@ -88,6 +116,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ResultQuery) -> Result<JobResult, A
                 .collect(),
         }),
         usage: end.and_then(|end| end.usage.clone()),
+        conflicts: None,
         sandbox_denied: denials::known(daemon, &job.id),
         stdout_tail: tails.as_ref().map(|tails| tails.stdout.clone()),
         stderr_tail: tails.map(|tails| tails.stderr),

@@ -11,6 +11,7 @@ use convoke_core::{ids::JobId, job::Job, sandbox::Sandbox};
 use convoke_workspace::{
     attribution::{Attributed, Span},
     checkpoint::{self, Checkpoint},
+    history,
     private_repository::{Edge, PrivateRepository},
     rollback::{self, Report, Taken},
 };
@@ -20,7 +21,7 @@ use crate::{
     changes::{self, Seen, of_checkpoint, of_repository},
     checkpoints, clock,
     config::ceiling_of,
-    power,
+    error_chain, observe, power,
     state::Daemon,
     wait,
 };
@@ -62,10 +63,19 @@ pub async fn take_back(
             job: &job,
             dry_run: request.dry_run,
         };
-        match &target.state {
+        // All refs or none of them, and first: if they moved on, nothing is done.
+        let refs_restored = match request.history {
+            true => work.history()?,
+            false => Vec::new(),
+        };
+        let done = match &target.state {
             None => work.one_job(),
             Some(state) => work.since(state),
-        }
+        };
+        done.map(|done| RollbackResponse {
+            refs_restored,
+            ..done
+        })
     });
     done.await
         .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
@@ -80,6 +90,11 @@ struct Target {
 
 impl Target {
     fn of(daemon: &Daemon, request: &RollbackRequest) -> Result<Self, ApiError> {
+        if request.history && request.job_id.is_none() {
+            return Err(ApiError::invalid(
+                "`history` goes with `jobId`: it takes back what one job did to HEAD and refs",
+            ));
+        }
         match (&request.job_id, &request.checkpoint_id) {
             (Some(name), None) => Ok(Self {
                 job: wait::resolve(daemon, name)?
@@ -113,6 +128,13 @@ fn check_power(daemon: &Daemon, request: &RollbackRequest, job: &Job) -> Result<
     if request.dry_run {
         return Ok(());
     }
+    if request.history && acceptance::is_confined(request.caller.sandbox.map(Sandbox::from)) {
+        return Err(ApiError::new(
+            RequestCode::PowerExceeded,
+            "`history` writes in the repository's `.git`, which the sandbox of the calling session keeps it from",
+        )
+        .with_hint("ask the user to run `convoke rollback JOB --history`"));
+    }
     let config = daemon
         .config()
         .map_err(|error| api_errors::of_config(&error))?;
@@ -143,6 +165,30 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Points refs back where they were before the job; answers which.
+    fn history(&self) -> Result<Vec<String>, ApiError> {
+        let observed = observe::observed(self.daemon, self.job).ok_or_else(|| {
+            ApiError::new(
+                RequestCode::CheckpointMissing,
+                format!(
+                    "where HEAD and the refs of {} pointed around job {} is not known",
+                    self.job.spec.tree.display(),
+                    self.job.id
+                ),
+            )
+            .with_hint("`git reflog` shows where they pointed")
+        })?;
+        let moves = history::moves(&observed.before.history(), &observed.after.history());
+        if !self.dry_run {
+            history::undo(&self.job.spec.tree, &moves).map_err(|error| {
+                ApiError::new(RequestCode::StateUnavailable, error_chain(&error)).with_hint(
+                    "nothing was changed; a ref that moved on since must be put right by hand",
+                )
+            })?;
+        }
+        Ok(moves.iter().map(|one| one.back().shown()).collect())
+    }
+
     /// Takes back what the job alone changed.
     fn one_job(&self) -> Result<RollbackResponse, ApiError> {
         let seen = Seen::of(self.daemon, self.repository, self.job)?;
@@ -273,6 +319,7 @@ impl Work<'_> {
                     reason: left.reason,
                 })
                 .collect(),
+            refs_restored: Vec::new(),
             checkpoint_id,
         }
     }

@@ -2,11 +2,15 @@
 
 use convoke_api::{
     error::ApiError,
-    job::{AttemptView, JobView, LimitsView, LivenessView, ProcessView, QueueView},
+    job::{
+        AttemptView, ConflictNote, JobView, LimitsView, LivenessView, ProcessView, QueueView,
+        ViolationView,
+    },
     values::State,
 };
 use convoke_core::{
     failure::FailureCode,
+    finding::Finding,
     ids::JobId,
     job::{Job, JobState},
     lifecycle::Outcome,
@@ -78,6 +82,8 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         retryable: false,
         leftovers: end.map(|end| end.leftovers.clone()).unwrap_or_default(),
         holds_tree: end.is_some() && daemon.leftovers.contains(&job.id),
+        violations: violations(job),
+        conflicts: conflicts(job),
         limits: LimitsView {
             timeout_ms: job.spec.limits.wall_ms,
             idle_timeout_ms: job.spec.limits.idle_ms,
@@ -97,6 +103,31 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         Some(Outcome::Completed) | None => {}
     }
     view
+}
+
+fn violations(job: &Job) -> Vec<ViolationView> {
+    let found = job.findings.iter().filter_map(|finding| match finding {
+        Finding::Violation(violation) => Some(ViolationView {
+            rule: violation.rule.as_str().to_owned(),
+            message: violation.message.clone(),
+            items: violation.items.clone(),
+        }),
+        Finding::Conflict(_) => None,
+    });
+    found.collect()
+}
+
+fn conflicts(job: &Job) -> Vec<ConflictNote> {
+    let found = job.findings.iter().filter_map(|finding| match finding {
+        Finding::Conflict(conflict) => Some(ConflictNote {
+            id: conflict.id.clone(),
+            kind: conflict.kind.clone(),
+            path: conflict.path.clone(),
+            job_ids: conflict.jobs.iter().map(ToString::to_string).collect(),
+        }),
+        Finding::Violation(_) => None,
+    });
+    found.collect()
 }
 
 fn summary(work: &Work) -> String {

@@ -22,6 +22,8 @@ pub(crate) struct WhatToTakeBack {
     job_id: Option<String>,
     /// Instead: take back what jobs changed since this state, such as <jobId>.before.
     checkpoint_id: Option<String>,
+    /// With jobId: also point HEAD, branches, tags and the stash back; not for sandboxed callers. Default false.
+    history: Option<bool>,
     /// Only say what would be done; default false.
     dry_run: Option<bool>,
 }
@@ -93,6 +95,7 @@ pub(crate) async fn codex_rollback(call: &Call) -> Outcome {
         caller: caller::of_call(&call.config, &call.context),
         job_id: given.job_id,
         checkpoint_id: given.checkpoint_id,
+        history: given.history.unwrap_or(false),
         dry_run: given.dry_run.unwrap_or(false),
     };
     answers::json(&call.config.client.rollback(&request).await?)

@@ -1,6 +1,8 @@
 //! `codex_result`: what came of a job.
 
 use convoke_api::{
+    changes::Conflict,
+    job::ViolationView,
     result::{Integrity, JobResult, ModifiedFiles, ResultQuery},
     values::State,
 };
@@ -32,7 +34,7 @@ pub(crate) enum View {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Detail {
-    /// full adds the ends of stdout and stderr, integrity and usage; default finalMessage.
+    /// full adds the ends of stdout and stderr, conflicts, integrity and usage; default finalMessage.
     view: Option<View>,
 }
 
@@ -71,6 +73,12 @@ pub(crate) struct Answer {
     /// Actions the sandbox denied, with the remedy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sandbox_denied: Vec<String>,
+    /// Rules that it broke.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<ViolationView>,
+    /// Files that it and others changed, with the lines (full).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<Vec<Conflict>>,
     /// Folder with the job's events and artifacts.
     artifacts: String,
     /// The agent's conversation.
@@ -186,6 +194,8 @@ impl Answer {
             artifact: result.artifact,
             output: result.output.filter(|_| length <= OUTPUT_LIMIT),
             sandbox_denied: result.sandbox_denied,
+            violations: job.violations,
+            conflicts: result.conflicts.filter(|_| full),
             artifacts: result.artifacts,
             thread: job.thread,
             usage: result.usage.filter(|_| full),

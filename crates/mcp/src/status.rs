@@ -1,7 +1,7 @@
 //! `codex_status`: one job, now.
 
 use convoke_api::{
-    job::{AttemptView, JobView},
+    job::{AttemptView, ConflictNote, JobView, ViolationView},
     values::{Sandbox, State},
 };
 use schemars::JsonSchema;
@@ -93,6 +93,12 @@ pub(crate) struct Answer {
     /// Processes that could not be ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     leftovers: Vec<String>,
+    /// Rules that it broke.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<ViolationView>,
+    /// Files that it and others changed; codex_conflicts shows the lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conflicts: Vec<ConflictNote>,
 }
 
 /// Whether a running agent is alive.
@@ -176,6 +182,8 @@ impl From<&JobView> for Answer {
                 last_output_at: process.last_output_at.clone(),
             }),
             leftovers: job.leftovers.clone(),
+            violations: job.violations.clone(),
+            conflicts: job.conflicts.clone(),
         }
     }
 }

@@ -7,29 +7,16 @@ use std::{
 
 use crate::{
     git::{self, GitError},
+    history,
     snapshot::{Snapshot, StatusEntry},
 };
 
-/// Refs that were created, moved or deleted, as `name old -> new`.
+/// Refs that were created, moved or deleted, and HEAD if it is on another branch,
+/// as `name old -> new`.
 #[must_use]
 pub fn refs_changed(before: &Snapshot, after: &Snapshot) -> Vec<String> {
-    let names: BTreeSet<&String> = before.refs.keys().chain(after.refs.keys()).collect();
-    let shown = |object: Option<&String>| {
-        object
-            .map_or("(none)", |oid| oid.get(..12).unwrap_or(oid))
-            .to_owned()
-    };
-    names
-        .into_iter()
-        .filter(|name| before.refs.get(*name) != after.refs.get(*name))
-        .map(|name| {
-            format!(
-                "{name} {} -> {}",
-                shown(before.refs.get(name)),
-                shown(after.refs.get(name))
-            )
-        })
-        .collect()
+    let moves = history::moves(&before.history(), &after.history());
+    moves.iter().map(history::Move::shown).collect()
 }
 
 /// Paths that changed between the two states, by whomever, sorted.

@@ -1,5 +1,5 @@
-//! Runs the `git` program for reading only, without the programs a repository
-//! can configure.
+//! Runs the `git` program without the programs a repository can configure: for
+//! reading, and to point refs back where they were.
 //!
 //! A repository may come from an agent that is held in a sandbox, while git
 //! runs outside of it: nothing a repository says may start a program here.
@@ -108,6 +108,41 @@ pub fn read_store(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError
     Err(failed(folder, arguments, &output.stderr))
 }
 
+/// Moves refs by the commands of `git update-ref --stdin` (git-update-ref(1)), all
+/// of them or none.
+///
+/// # Errors
+/// Git cannot be started, or a ref is not as a command says.
+pub(crate) fn update_refs(folder: &Path, commands: &str) -> Result<(), GitError> {
+    write(folder, &["update-ref", "--stdin"], commands)
+}
+
+/// Puts HEAD on a branch (`refs/heads/…`) or a commit. Files and the index stay.
+///
+/// # Errors
+/// Git cannot be started, or fails.
+pub(crate) fn set_head(folder: &Path, to: &str) -> Result<(), GitError> {
+    if to.starts_with("refs/") {
+        write(folder, &["symbolic-ref", "HEAD", to], "")
+    } else {
+        write(folder, &["update-ref", "--no-deref", "HEAD", to], "")
+    }
+}
+
+fn write(folder: &Path, arguments: &[&str], input: &str) -> Result<(), GitError> {
+    let mut command = guarded(folder, &[], arguments);
+    let deadline = Instant::now() + LONGEST;
+    let output = bounded::output_with_input(&mut command, input.as_bytes(), deadline);
+    let output = output.map_err(|source| GitError::Run {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(folder, arguments, &output.stderr))
+}
+
 /// Settings that switch off every filter the repository can see.
 fn filters_off(folder: &Path, deadline: Instant) -> Result<Vec<String>, GitError> {
     if filter_memory::has_none(folder) {
@@ -169,6 +204,14 @@ fn run(
     arguments: &[&str],
     deadline: Instant,
 ) -> Result<std::process::Output, GitError> {
+    let mut command = guarded(folder, settings, arguments);
+    bounded::output(&mut command, deadline).map_err(|source| GitError::Run {
+        folder: folder.to_owned(),
+        source,
+    })
+}
+
+fn guarded(folder: &Path, settings: &[String], arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder);
     for setting in GUARDS
@@ -187,10 +230,7 @@ fn run(
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_ALLOW_PROTOCOL", "none")
         .env("LC_ALL", "C");
-    bounded::output(&mut command, deadline).map_err(|source| GitError::Run {
-        folder: folder.to_owned(),
-        source,
-    })
+    command
 }
 
 /// Takes away the variables by which git could be pointed elsewhere, or be made

@@ -1,6 +1,7 @@
 //! What changed on disk around a job.
 //!
-//! `snapshot` is what git says of a repository at one moment, `checkpoint` what
+//! `snapshot` is what git says of a repository at one moment, `history` where its
+//! HEAD and refs point, `checkpoint` what
 //! lies in the working tree at one moment, kept in a `private_repository`
 //! beside it; `tree_diff` is what is different between two checkpoints,
 //! `attribution` whose change that was, `overlaps` what two writers both changed,
@@ -13,6 +14,7 @@ pub mod changes;
 pub mod checkpoint;
 mod filter_memory;
 pub mod git;
+pub mod history;
 mod merge;
 mod objects;
 pub mod overlaps;

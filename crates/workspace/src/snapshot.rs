@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, os::unix::fs::MetadataExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::git::{self, GitError};
+use crate::{
+    git::{self, GitError},
+    history::{self, History, Mark},
+};
 
 /// Version of the stored form of [`Snapshot`].
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -28,6 +31,24 @@ pub struct Snapshot {
     /// Whether there were more entries than are kept.
     #[serde(default)]
     pub truncated: bool,
+    /// The mark of its history, taken first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+}
+
+impl Snapshot {
+    /// Where HEAD and the refs pointed.
+    #[must_use]
+    pub fn history(&self) -> History {
+        History {
+            branch: self
+                .branch
+                .as_ref()
+                .map(|name| format!("refs/heads/{name}")),
+            head: self.head.clone(),
+            refs: self.refs.clone(),
+        }
+    }
 }
 
 /// One entry of `git status --porcelain=v2`.
@@ -62,6 +83,7 @@ impl StatusEntry {
 /// # Errors
 /// Git cannot be run or fails.
 pub fn take(top: &Path) -> Result<Snapshot, GitError> {
+    let mark = history::mark(top);
     // Two programs at once: a job waits for this before its agent starts.
     let (status, refs) = std::thread::scope(|scope| {
         let refs = scope
@@ -83,7 +105,8 @@ pub fn take(top: &Path) -> Result<Snapshot, GitError> {
     let refs = refs.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut snapshot = Snapshot {
         version: SNAPSHOT_VERSION,
-        refs: parse_refs(&refs),
+        refs: history::parse_refs(&refs),
+        mark,
         ..Snapshot::default()
     };
     parse_status(&status?, &mut snapshot);
@@ -100,14 +123,6 @@ fn stamp(path: &Path) -> Option<(u64, i64)> {
 /// Size in bytes and time of last change in nanoseconds since the epoch.
 pub(crate) fn stamp_of(meta: &std::fs::Metadata) -> (u64, i64) {
     (meta.len(), meta.mtime() * 1_000_000_000 + meta.mtime_nsec())
-}
-
-fn parse_refs(output: &[u8]) -> BTreeMap<String, String> {
-    String::from_utf8_lossy(output)
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(name, object)| (name.to_owned(), object.to_owned()))
-        .collect()
 }
 
 /// Reads the records of `git status --porcelain=v2 -z` (git-status(1)).

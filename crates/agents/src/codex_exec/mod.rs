@@ -10,6 +10,7 @@
 //! - [`stream`]: what it prints, as events, and what came of the turn
 //! - [`items`]: one item of a turn as the content of an event
 //! - [`denials`]: what the sandbox refused
+//! - [`git_writes`]: commands that no worker has business with
 //! - [`rollout`]: its own record of a conversation, for what its stream hides
 //! - [`reset_time`]: how long a rate limit lasts, as its message says
 //! - [`failure_codes`]: its error messages as failure codes
@@ -17,6 +18,7 @@
 pub mod command_line;
 pub mod denials;
 pub mod failure_codes;
+pub mod git_writes;
 pub mod items;
 pub mod native_binary;
 pub mod overrides;

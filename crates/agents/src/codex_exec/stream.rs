@@ -325,7 +325,7 @@ fn violation(item: &Value) -> Derived {
     Derived::Event(NewEvent::new(
         EventKind::Violation,
         json!({
-            "kind": "sub_agent",
+            "rule": "sub_agent",
             "itemId": item["id"],
             "message": "the agent used sub-agents of its own, which are switched off for jobs",
         }),

@@ -147,6 +147,7 @@ mod tests {
             },
             integrity: None,
             usage: None,
+            conflicts: None,
             sandbox_denied: vec!["write to /etc: ask for more".into()],
             stdout_tail: None,
             stderr_tail: Some("warning\n".into()),

@@ -25,6 +25,9 @@ pub struct Rollback {
     /// Take back what jobs changed since this state instead: `<job id>.before`, `<job id>.after`, or the state that a rollback named
     #[arg(long, value_name = "STATE")]
     to: Option<String>,
+    /// Also point HEAD, branches, tags and the stash back where they were before the job
+    #[arg(long, conflicts_with = "to")]
+    history: bool,
     /// Only say what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -34,7 +37,9 @@ const NOTE: &str = "\
 Only what is the job's own is taken back; see `convoke changes`. What was edited
 since is kept: both are merged where they do not touch each other; where they do,
 the later one stays, and the earlier one is put beside it. The state before is kept
-under the name that is printed, so that a rollback can be taken back itself.
+under the name that is printed, so that a rollback can be taken back itself. With
+--history, commits of the job are uncommitted: their files are taken back as
+others are, and the commits themselves stay in git's reflog.
 
 Examples:
   convoke rollback build --dry-run
@@ -49,6 +54,7 @@ impl Rollback {
             caller: caller::this_process()?,
             job_id: self.job,
             checkpoint_id: self.to,
+            history: self.history,
             dry_run: self.dry_run,
         };
         let response = runtime::block_on(async { connection.rollback(&request).await })?;
@@ -67,6 +73,9 @@ fn tell(printer: Printer, response: &RollbackResponse) -> Result<(), CliError> {
         true => ("would restore", "would lie"),
         false => ("restored", "lies"),
     };
+    for moved in &response.refs_restored {
+        printer.line(&format!("{verb} {}", clean(moved)))?;
+    }
     for path in &response.restored {
         printer.line(&format!("{verb} {}", clean(path)))?;
     }
@@ -86,7 +95,8 @@ fn tell(printer: Printer, response: &RollbackResponse) -> Result<(), CliError> {
             clean(&left.reason)
         ))?;
     }
-    if response.restored.is_empty() && response.kept_both.is_empty() {
+    let files = response.restored.len() + response.kept_both.len();
+    if files + response.refs_restored.len() == 0 {
         printer.note("nothing to take back");
     }
     if let Some(state) = &response.checkpoint_id {

@@ -75,6 +75,18 @@ fn outcome(facts: &mut Facts, job: &JobView) {
         "leftovers",
         (!job.leftovers.is_empty()).then(|| job.leftovers.join(", ")),
     );
+    for violation in &job.violations {
+        facts.add("violation", &clean(&violation.message));
+        for item in &violation.items {
+            facts.add("", &clean(item));
+        }
+    }
+    for conflict in &job.conflicts {
+        let kind = words(&conflict.kind);
+        let others: Vec<&str> = conflict.job_ids.iter().map(String::as_str).collect();
+        let text = format!("{kind} in {}: {}", conflict.path, others.join(", "));
+        facts.add("conflict", &clean(&text));
+    }
     if job.holds_tree {
         let id = &job.job_id;
         let what = format!(

@@ -102,9 +102,31 @@ fn a_file_that_two_writers_changed_is_a_conflict() {
         );
     }
     assert!(world.ok(&["conflicts"]).contains("both changed it"));
+    // It was found when the second one ended, and is part of its record; when the
+    // first one ended there was none.
+    assert_eq!(world.json(&["status", &one])["conflicts"], json!([]));
+    let status = world.json(&["status", &two]);
+    assert_eq!(status["conflicts"][0]["path"], "f", "{status:#}");
+    assert_eq!(status["conflicts"][0]["jobIds"], json!([one, two]));
+    assert!(world.ok(&["status", &two]).contains("overlap in f"));
+    let events: Vec<Value> = world
+        .ok(&["--format", "json", "events", &two])
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an event"))
+        .collect();
+    let kinds: Vec<&str> = events.iter().filter_map(|e| e["type"].as_str()).collect();
+    assert!(kinds.ends_with(&["conflict", "final"]), "{kinds:?}");
+    for job in [&one, &two] {
+        let full = world.json(&["result", "--full", job]);
+        assert_eq!(full["conflicts"][0]["path"], "f", "{full:#}");
+    }
     let mut client = McpClient::start(&world, &[], "test");
     let asked = client.call_ok("codex_conflicts", json!({"jobIds": [one]}));
     assert_eq!(asked["conflicts"][0]["path"], "f");
+    let status = client.call_ok("codex_status", json!({"jobId": two}));
+    assert_eq!(status["conflicts"][0]["kind"], "overlap", "{status:#}");
+    let result = client.call_ok("codex_result", json!({"jobId": one, "view": "full"}));
+    assert_eq!(result["conflicts"][0]["path"], "f", "{result:#}");
     assert_eq!(
         client.call_ok("codex_conflicts", json!({}))["conflicts"][0]["path"],
         "f"
@@ -197,8 +219,10 @@ fn what_two_jobs_did_is_brought_together_by_a_third() {
     let runner = world
         .state_home()
         .join(format!("runners/{job}.1/spec.json"));
-    wait_for_file(&runner);
-    let spec: Value = serde_json::from_slice(&fs_err::read(runner).expect("a spec")).expect("JSON");
+    let spec: Value = wait_for("the description of the runner", || {
+        let bytes = fs_err::read(&runner).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    });
     let told = spec["stdin"]["text"].as_str().expect("a prompt");
     for words in [
         "- f\n",
@@ -238,8 +262,6 @@ fn where_writers_collide_fewer_may_be_at_once_until_they_do_no_more() {
     end(&world, "one", &one);
     go(&world, "two-0");
     end(&world, "two", &two);
-    // Its result is told when that is known.
-    world.ok(&["result", &two]);
     // Three writers at once are allowed, but for this tree now one.
     let gate = |name: &str| world.root().join(name);
     let writer = |name: &str| {
@@ -268,9 +290,6 @@ fn where_writers_collide_fewer_may_be_at_once_until_they_do_no_more() {
     }
     for job in &first {
         assert_eq!(world.wait_end(job), "completed");
-    }
-    for job in &first {
-        world.ok(&["result", job]);
     }
     // Three ended without a collision: one more may be at once.
     let next: Vec<String> = ["d", "e", "g"].map(writer).into();

@@ -27,6 +27,7 @@ mod real_codex_changes;
 mod real_codex_coordinator;
 mod real_codex_examples;
 mod real_codex_failures;
+mod real_codex_history;
 mod real_codex_leftovers;
 mod real_codex_power;
 mod real_codex_recursion;

@@ -10,11 +10,12 @@ use crate::{
 };
 
 /// Runs a shell script as a job in which `$convoke` is the program with the
-/// state home of the test, and answers what it printed.
+/// state home of the test, and answers what it printed. `try` prints at once, so
+/// that it is one block of output: the last one is the result.
 fn inside(world: &TestEnvironment, script: &str) -> (String, String) {
     let home = world.state_home();
     let prefix = format!(
-        "convoke='{} --format json --home {}'; try() {{ \"$@\" 2>&1; echo \"code $?\"; }};",
+        "convoke='{} --format json --home {}'; try() {{ all=$(\"$@\" 2>&1; echo \"code $?\"); echo \"$all\"; }};",
         env!("CARGO_BIN_EXE_convoke"),
         home.display()
     );

@@ -30,6 +30,15 @@ impl Oracle {
         let live = |job: usize, attempt: u32| self.status[job].phase == Phase::Live(attempt);
         match input {
             Input::Tick | Input::WriterEnded { .. } => Expected::Nothing,
+            Input::Found { job, .. } => {
+                let job = ids.index(job);
+                match self.status[job].phase {
+                    Phase::Queued | Phase::Live(_) if self.status[job].submitted => {
+                        Expected::Nothing
+                    }
+                    _ => Expected::Ignored { job, late: true },
+                }
+            }
             Input::LeftoversGone { job } => {
                 let job = ids.index(job);
                 if self.left.contains(&job) {

@@ -4,6 +4,8 @@
 use convoke_core::{
     dispatcher::{Input, Verdict},
     failure::{Failure, FailureCode},
+    finding::{Finding, Rule, Violation},
+    ids::JobId,
     job::Job,
     lifecycle::{JobEnd, Outcome, StopReason},
     time::UnixMillis,
@@ -137,8 +139,9 @@ impl World<'_> {
             return self.submit(Input::Tick);
         }
         let id = self.ids.names[job].clone();
-        let input = match random.number(5) {
+        let input = match random.number(6) {
             4 => return self.leftovers_gone(job),
+            5 => found(id, random.number(3)),
             0 => Input::AttemptRunning {
                 job: id,
                 attempt,
@@ -189,6 +192,20 @@ impl World<'_> {
             force: random.chance(40),
             after: None,
         })
+    }
+}
+
+/// One of a few things that may be seen of a job, the same ones again and again.
+fn found(job: JobId, which: u32) -> Input {
+    let violation = Violation {
+        rule: Rule::History,
+        message: "HEAD moved".to_owned(),
+        items: vec![format!("refs/heads/{which}")],
+    };
+    Input::Found {
+        job,
+        findings: vec![Finding::Violation(violation)],
+        after: None,
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Status {
     /// The stop in progress, and whether forced.
     stop: Option<(StopReason, bool)>,
     false_starts: u32,
+    /// What was seen of it, as text.
+    found: BTreeSet<String>,
 }
 
 /// Slots in use.
@@ -190,6 +192,7 @@ impl Oracle {
             counted: attempts,
             stop: None,
             false_starts: 0,
+            found: BTreeSet::new(),
         });
     }
 
@@ -411,6 +414,10 @@ impl Oracle {
         );
         match event {
             LifecycleEvent::Accepted { .. } => {}
+            LifecycleEvent::Found { finding, .. } => {
+                let found = format!("{finding:?}");
+                rule!(status.found.insert(found), "job {job} is found out twice");
+            }
             LifecycleEvent::AttemptStarting { attempt, .. } => {
                 rule!(
                     phase == Phase::Queued,

@@ -24,6 +24,7 @@ use convoke_core::{
 use convoke_store::{Acceptance, NewJob};
 
 pub use build::{Continuation, folder_of};
+pub use check::is_confined;
 pub use repeats::key_of;
 
 use crate::{

@@ -78,8 +78,30 @@ pub struct Config {
     pub checkpoints: bool,
     /// Files larger than this many bytes are not kept in them.
     pub largest_file: u64,
+    /// What becomes of a job that broke a rule.
+    pub on_violation: OnViolation,
     /// Key to origin, for settings that are not at their default.
     origins: BTreeMap<String, String>,
+}
+
+/// What becomes of a job that did what jobs may not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnViolation {
+    /// It is said so; the job ends as it would.
+    Flag,
+    /// It fails.
+    Fail,
+}
+
+impl OnViolation {
+    /// The word as it stands in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 /// One setting as shown.
@@ -151,6 +173,7 @@ impl Default for Config {
             orphan_ttl_ms: 24 * 60 * 60 * 1000,
             checkpoints: true,
             largest_file: 64 << 20,
+            on_violation: OnViolation::Flag,
             origins: BTreeMap::new(),
         }
     }
@@ -234,6 +257,21 @@ impl Config {
         if let Some(text) = &file.workspace.largest_file {
             self.largest_file = size("workspace.largest_file", text, &origin)?;
             self.note("workspace.largest_file", &origin);
+        }
+        if let Some(text) = file.workspace.violations {
+            self.on_violation = match text.as_str() {
+                "flag" => OnViolation::Flag,
+                "fail" => OnViolation::Fail,
+                _ => {
+                    return Err(ConfigError::Value {
+                        key: "workspace.violations".into(),
+                        value: text,
+                        origin,
+                        expected: "one of flag, fail",
+                    });
+                }
+            };
+            self.note("workspace.violations", &origin);
         }
         Ok(())
     }
@@ -370,7 +408,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 26] = [
+        let values: [(&'static str, Value); 27] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -398,6 +436,7 @@ impl Config {
             ("runner.orphan_ttl", show_ms(self.orphan_ttl_ms)),
             ("workspace.checkpoints", json!(self.checkpoints)),
             ("workspace.largest_file", json!(self.largest_file)),
+            ("workspace.violations", json!(self.on_violation.as_str())),
         ];
         values
             .into_iter()

@@ -7,5 +7,5 @@ mod tables;
 mod units;
 
 pub use ceiling::{Ceiling, ceiling_of};
-pub use file::{Config, ConfigError, Setting, load};
+pub use file::{Config, ConfigError, OnViolation, Setting, load};
 pub use units::{parse_bytes, parse_duration_ms};

@@ -80,6 +80,7 @@ pub(super) struct RetryTable {
 pub(super) struct WorkspaceTable {
     pub(super) checkpoints: Option<bool>,
     pub(super) largest_file: Option<String>,
+    pub(super) violations: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,7 +8,7 @@ use convoke_core::{
     failure::{Failure, FailureCode},
     ids::{JobId, RunnerId},
     job::{Job, JobState},
-    lifecycle::{JobEnd, Outcome},
+    lifecycle::{JobEnd, JournalPoint, Outcome},
     mask::Masker,
     runner_protocol::{ExitRecord, RunnerIdentity, RunnerSpec, paths},
     spec::Work,
@@ -23,7 +23,9 @@ use super::{
     prepare::{self, read_exit},
     runner_process, verdict,
 };
-use crate::{checkpoints, error_chain, leftovers, observe, secrets, spares, state::Daemon};
+use crate::{
+    checkpoints, error_chain, findings, leftovers, observe, secrets, spares, state::Daemon,
+};
 
 /// Starts the runner, unless one exists, and follows it to the end.
 pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
@@ -201,6 +203,11 @@ async fn follow(
                     keep_denied(daemon, job, follower.projection().denied()),
                     leftovers::keep(daemon, &job.id, &exit.leftovers)
                 );
+                let point = JournalPoint {
+                    attempt,
+                    offset: exit.journal_len,
+                };
+                let violations = findings::look(daemon, job, point).await;
                 let verdict = verdict::judge(
                     &exit,
                     follower.projection(),
@@ -208,6 +215,7 @@ async fn follow(
                     output_schema(job),
                     program_name(job),
                 );
+                let verdict = findings::judged(daemon, verdict, &violations);
                 report(daemon, job, attempt, verdict);
             }
             Settled::NeverStarted(cause) => {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use convoke_agents::codex_exec::rollout;
+use convoke_agents::codex_exec::{git_writes, rollout};
 use convoke_core::{
     event::NewEvent, ids::JobId, job::Job, mask::Masker, sandbox::Sandbox, spec::Work,
     time::UnixMillis,
@@ -17,6 +17,9 @@ use crate::{discovery, error_chain, state::Daemon};
 
 /// A larger record is not read.
 const LARGEST_RECORD: u64 = 64 * 1024 * 1024;
+
+/// Nor is one larger than this while the end of a job waits for it.
+const QUICKLY_READ: u64 = 4 * 1024 * 1024;
 
 /// Name of the observation in the store: texts, each a denial with its remedy.
 const DENIED: &str = "sandbox_denied";
@@ -59,24 +62,42 @@ pub async fn complete(daemon: &Arc<Daemon>, job: &Job) {
 /// What the record of an ended job tells beyond `known`. Without a record that
 /// is nothing; the job's outcome never depends on it.
 fn of_job(daemon: &Daemon, job: &Job, known: &[String], most: usize) -> Vec<String> {
-    if job.spec.sandbox == Sandbox::DangerFullAccess || !matches!(job.spec.work, Work::Agent(_)) {
-        return Vec::new();
-    }
-    let (Some(thread), Ok(environment)) = (&job.thread, daemon.home.read_env(&job.id)) else {
+    let Some((events, masker)) = recorded(daemon, job, LARGEST_RECORD) else {
         return Vec::new();
     };
-    let Some(record) = discovery::codex_home(&environment).and_then(|home| find(&home, thread))
-    else {
-        return Vec::new();
-    };
-    let since = job.started_at.unwrap_or(job.accepted_at);
-    let masker = Masker::of_environment(&environment);
-    read(&record, since, job.spec.sandbox)
+    events
         .iter()
         .map(|event| masker.mask_text(&denial_text(event)))
         .filter(|text| !known.contains(text))
         .take(most.saturating_sub(known.len()))
         .collect()
+}
+
+/// Commands of a job that its sandbox denied and that would have written where
+/// the history of a repository lies, without secrets. Blocking, but short: a long
+/// record is not read.
+pub fn of_history(daemon: &Daemon, job: &Job) -> Vec<String> {
+    let Some((events, masker)) = recorded(daemon, job, QUICKLY_READ) else {
+        return Vec::new();
+    };
+    let commands = events.iter().filter_map(|event| {
+        let command = event.content["command"].as_str()?;
+        git_writes::in_command(command).map(|_| masker.mask_text(command))
+    });
+    commands.take(MOST_DENIED).collect()
+}
+
+/// What the agent's own record tells of denials, and what hides the secrets in it.
+fn recorded(daemon: &Daemon, job: &Job, largest: u64) -> Option<(Vec<NewEvent>, Masker)> {
+    if job.spec.sandbox == Sandbox::DangerFullAccess || !matches!(job.spec.work, Work::Agent(_)) {
+        return None;
+    }
+    let environment = daemon.home.read_env(&job.id).ok()?;
+    let home = discovery::codex_home(&environment)?;
+    let record = find(&home, job.thread.as_ref()?)?;
+    let since = job.started_at.unwrap_or(job.accepted_at);
+    let events = read(&record, since, job.spec.sandbox, largest);
+    Some((events, Masker::of_environment(&environment)))
 }
 
 fn find(codex_home: &Path, thread: &str) -> Option<PathBuf> {
@@ -93,8 +114,8 @@ fn find(codex_home: &Path, thread: &str) -> Option<PathBuf> {
         .map(|entry| entry.path())
 }
 
-fn read(record: &Path, since: UnixMillis, sandbox: Sandbox) -> Vec<NewEvent> {
-    let fits = fs_err::metadata(record).is_ok_and(|meta| meta.len() <= LARGEST_RECORD);
+fn read(record: &Path, since: UnixMillis, sandbox: Sandbox, largest: u64) -> Vec<NewEvent> {
+    let fits = fs_err::metadata(record).is_ok_and(|meta| meta.len() <= largest);
     if !fits {
         return Vec::new();
     }

@@ -38,7 +38,7 @@ fn a_newer_database_is_refused_untouched() {
             refused,
             StoreError::NewerSchema {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),

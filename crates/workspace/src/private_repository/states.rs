@@ -87,6 +87,18 @@ impl PrivateRepository {
         Ok(open.writers.contains(writer))
     }
 
+    /// Whether others wrote at any time while this writer did; none if no state of
+    /// it is kept.
+    ///
+    /// # Errors
+    /// The states cannot be read.
+    pub fn has_met_others(&self, writer: &str) -> Result<Option<bool>, PrivateRepositoryError> {
+        self.is_open(writer)?;
+        let all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(self.folder());
+        Ok(known.and_then(|known| known.met.get(writer).copied()))
+    }
+
     /// Who writes, as far as the states tell.
     ///
     /// # Errors
@@ -210,6 +222,22 @@ struct Open {
     /// Length of the file as far as it is read, and its inode.
     read: (u64, u64),
     writers: HashSet<String>,
+    /// Everybody who wrote, and whether others did meanwhile.
+    met: HashMap<String, bool>,
+}
+
+impl Open {
+    fn begin(&mut self, writer: String) {
+        let alone = self.writers.iter().all(|other| *other == writer);
+        if !alone {
+            for other in &self.writers {
+                self.met.insert(other.clone(), true);
+            }
+        }
+        let met = self.met.entry(writer.clone()).or_default();
+        *met |= !alone;
+        self.writers.insert(writer);
+    }
 }
 
 /// By folder of the repository.
@@ -241,7 +269,7 @@ impl Open {
         for line in fresh[..whole].split(|byte| *byte == b'\n') {
             match serde_json::from_slice::<KeptState>(line) {
                 Ok(state) if state.edge == Edge::Before => {
-                    self.writers.insert(state.writer);
+                    self.begin(state.writer);
                 }
                 Ok(state) => {
                     self.writers.remove(&state.writer);

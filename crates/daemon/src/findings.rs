@@ -1,0 +1,146 @@
+//! Looks at what an attempt did besides what it told, once its processes are gone
+//! and before its end is told: rules that it broke, and collisions with other
+//! jobs. Both become part of the job's record, and events in its feed.
+
+use std::{path::Path, sync::Arc};
+
+use convoke_core::{
+    dispatcher::{Input, Verdict},
+    failure::{Failure, FailureCode},
+    finding::{Finding, Rule, Violation},
+    job::Job,
+    lifecycle::{JobEnd, JournalPoint, Outcome},
+    sandbox::Sandbox,
+    spec::Work,
+};
+use convoke_workspace::{
+    git::GitError,
+    history::{self, Move},
+    repository,
+};
+
+use crate::{
+    config::OnViolation, conflicts, error_chain, executor::denials, observe, state::Daemon,
+};
+
+/// Looks, and lets the dispatcher know; answers with the rules that were broken.
+/// `point` is the end of the attempt's journal.
+pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) -> Vec<Violation> {
+    let (violations, ()) =
+        tokio::join!(violations(daemon, job), conflicts::look(daemon, job, point));
+    if !violations.is_empty() {
+        let findings = violations.iter().cloned().map(Finding::Violation);
+        daemon.submit(Input::Found {
+            job: job.id.clone(),
+            findings: findings.collect(),
+            after: Some(point),
+        });
+    }
+    violations
+}
+
+/// The verdict on an attempt that broke rules: by the user's policy it fails.
+#[must_use]
+pub fn judged(daemon: &Daemon, verdict: Verdict, violations: &[Violation]) -> Verdict {
+    let Some(first) = violations.first() else {
+        return verdict;
+    };
+    match verdict {
+        Verdict::Settled(end)
+            if end.outcome == Outcome::Completed
+                && daemon.last_config().on_violation == OnViolation::Fail =>
+        {
+            let failure = Failure::new(
+                FailureCode::Policy,
+                format!("{} (`workspace.violations` is `fail`)", first.message),
+            );
+            Verdict::Settled(JobEnd {
+                outcome: Outcome::Failed(failure),
+                ..end
+            })
+        }
+        other => other,
+    }
+}
+
+async fn violations(daemon: &Arc<Daemon>, job: &Job) -> Vec<Violation> {
+    let looking = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || {
+            let moved = history_moved(&daemon, &job).unwrap_or_else(|error| {
+                tracing::warn!(job = %job.id, error = %error_chain(&error), "it is not known whether the job changed the history");
+                None
+            });
+            let tried = history_tried(&daemon, &job);
+            moved.into_iter().chain(tried).collect()
+        }
+    });
+    looking.await.unwrap_or_default()
+}
+
+/// What the agent tried to do to the history, and its sandbox refused.
+fn history_tried(daemon: &Daemon, job: &Job) -> Option<Violation> {
+    // Its conversation may be known since this attempt began.
+    let job = daemon.dispatcher().job(&job.id).cloned()?;
+    let commands = denials::of_history(daemon, &job);
+    (!commands.is_empty()).then(|| Violation {
+        rule: Rule::History,
+        message: "the agent tried to change the history of the repository, which jobs may not; its sandbox refused it".to_owned(),
+        items: commands,
+    })
+}
+
+fn history_moved(daemon: &Daemon, job: &Job) -> Result<Option<Violation>, GitError> {
+    let Some(top) = repository::top_level(&job.spec.working_directory) else {
+        return Ok(None);
+    };
+    if !may_write_history(job, &top) {
+        return Ok(None);
+    }
+    let Some(before) = observe::before_of(daemon, job) else {
+        return Ok(None);
+    };
+    if before.mark.is_some() && before.mark == history::mark(&top) {
+        return Ok(None);
+    }
+    let moves = history::moves(&before.history(), &history::read(&top)?);
+    if moves.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<&str> = moves.iter().map(|one| one.name.as_str()).collect();
+    Ok(Some(Violation {
+        rule: Rule::History,
+        message: format!(
+            "the history of {} changed while the job ran, and nothing kept the job from it: {}",
+            top.display(),
+            names.join(", ")
+        ),
+        items: moves.iter().map(Move::shown).collect(),
+    }))
+}
+
+/// Whether an agent's sandbox lets it write where HEAD and the refs are. What
+/// others did to them meanwhile is not its doing. A program does what the user
+/// started it for.
+fn may_write_history(job: &Job, top: &Path) -> bool {
+    let Work::Agent(work) = &job.spec.work else {
+        return false;
+    };
+    match job.spec.sandbox {
+        Sandbox::ReadOnly => false,
+        Sandbox::DangerFullAccess => true,
+        // Codex keeps `.git` of the folders that may be written, but not a folder
+        // that is such a one, or lies in it, or holds it under another name.
+        Sandbox::WorkspaceWrite => {
+            let folders = history::folders(top);
+            work.add_dirs.iter().any(|folder| {
+                folders.iter().any(|(own, common)| {
+                    [own, common].into_iter().any(|git| {
+                        let covered = git.starts_with(folder) && !top.starts_with(folder);
+                        covered || folder.starts_with(git)
+                    })
+                })
+            })
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The history of a repository: HEAD and its refs, at one moment.
+//!
+//! A [`Mark`] is read without running git, so that it costs nothing to take one
+//! around every job; only where two marks differ git is asked what is different.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::git::{self, GitError};
+
+/// Most files of refs that are read for a mark.
+const MOST_FILES: usize = 20_000;
+
+/// Most bytes of one of them.
+const LONGEST_REF: u64 = 4096;
+
+/// Tells whether the history changed: equal for as long as it did not. It may be
+/// another without a change, for instance after refs were packed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(String);
+
+/// Where HEAD and the refs point.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The branch HEAD is on, as `refs/heads/…`; none if detached.
+    pub branch: Option<String>,
+    /// The commit of HEAD; none on an unborn branch.
+    pub head: Option<String>,
+    /// Every ref and the object it points at.
+    pub refs: BTreeMap<String, String>,
+}
+
+/// One difference between two histories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The ref, or `HEAD` if it is on another branch or detached.
+    pub name: String,
+    /// Where it pointed; none if it was not there.
+    pub from: Option<String>,
+    /// Where it points; none if it is not there.
+    pub to: Option<String>,
+}
+
+impl Move {
+    /// The move back.
+    #[must_use]
+    pub fn back(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            from: self.to.clone(),
+            to: self.from.clone(),
+        }
+    }
+
+    /// As people read it: `name old -> new`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let side = |side: &Option<String>| match side.as_deref() {
+            None => "(none)".to_owned(),
+            Some(name) if name.starts_with("refs/") => name.to_owned(),
+            Some(object) => object.get(..12).unwrap_or(object).to_owned(),
+        };
+        format!("{} {} -> {}", self.name, side(&self.from), side(&self.to))
+    }
+}
+
+/// The mark of the repository whose work tree has its top at `top`; none outside
+/// git, or if it cannot be read as a whole.
+#[must_use]
+pub fn mark(top: &Path) -> Option<Mark> {
+    let (own, common) = folders(top)?;
+    let mut hash = Sha256::new();
+    hash.update(fs_err::read(own.join("HEAD")).ok()?);
+    let mut files = 0;
+    for folder in [common.join("refs"), own.join("refs")] {
+        add_refs(&folder, &mut hash, &mut files)?;
+        if own == common {
+            break;
+        }
+    }
+    // Written anew as a whole whenever one of them changes.
+    for packed in [common.join("packed-refs"), common.join("reftable")] {
+        add_stamp(&packed, &mut hash);
+    }
+    let hash = hash.finalize();
+    Some(Mark(hash[..16].iter().fold(
+        String::new(),
+        |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        },
+    )))
+}
+
+/// The folder of the work tree's own git files, and the one that all work trees
+/// of the repository share (gitrepository-layout(5)).
+#[must_use]
+pub fn folders(top: &Path) -> Option<(PathBuf, PathBuf)> {
+    let dot = top.join(".git");
+    let own = if dot.is_dir() {
+        dot
+    } else {
+        let text = fs_err::read_to_string(&dot).ok()?;
+        let path = text.strip_prefix("gitdir:")?.trim();
+        fs_err::canonicalize(top.join(path)).ok()?
+    };
+    let common = match fs_err::read_to_string(own.join("commondir")) {
+        Ok(text) => fs_err::canonicalize(own.join(text.trim())).ok()?,
+        Err(_) => own.clone(),
+    };
+    Some((own, common))
+}
+
+fn add_refs(folder: &Path, hash: &mut Sha256, files: &mut usize) -> Option<()> {
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return Some(());
+    };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    for path in names {
+        let meta = fs_err::symlink_metadata(&path).ok()?;
+        if meta.is_dir() {
+            add_refs(&path, hash, files)?;
+            continue;
+        }
+        *files += 1;
+        if *files > MOST_FILES || meta.len() > LONGEST_REF {
+            return None;
+        }
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update(fs_err::read(&path).ok()?);
+    }
+    Some(())
+}
+
+fn add_stamp(path: &Path, hash: &mut Sha256) {
+    if let Ok(meta) = fs_err::symlink_metadata(path) {
+        let stamp = (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+        hash.update(format!("{}{stamp:?}", path.display()));
+    }
+}
+
+/// Where HEAD and the refs point now.
+///
+/// # Errors
+/// Git cannot be run or fails.
+pub fn read(top: &Path) -> Result<History, GitError> {
+    let refs = git::read_store(top, &["for-each-ref", "--format=%(refname) %(objectname)"])?;
+    let one = |arguments: &[&str]| {
+        let answer = git::read_store(top, arguments).ok()?;
+        let text = String::from_utf8_lossy(&answer).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    Ok(History {
+        branch: one(&["symbolic-ref", "--quiet", "HEAD"]),
+        head: one(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]),
+        refs: parse_refs(&refs),
+    })
+}
+
+/// Reads lines of a ref and its object.
+pub(crate) fn parse_refs(output: &[u8]) -> BTreeMap<String, String> {
+    String::from_utf8_lossy(output)
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, object)| (name.to_owned(), object.to_owned()))
+        .collect()
+}
+
+/// What moved from one to the other, sorted by name.
+#[must_use]
+pub fn moves(before: &History, after: &History) -> Vec<Move> {
+    let mut moves = Vec::new();
+    let place = |history: &History| history.branch.clone().or_else(|| history.head.clone());
+    let on_branch = before.branch.is_some() && before.branch == after.branch;
+    if !on_branch && place(before) != place(after) {
+        moves.push(Move {
+            name: "HEAD".to_owned(),
+            from: place(before),
+            to: place(after),
+        });
+    }
+    let mut names: Vec<&String> = before.refs.keys().chain(after.refs.keys()).collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let (from, to) = (before.refs.get(name), after.refs.get(name));
+        if from != to {
+            moves.push(Move {
+                name: name.clone(),
+                from: from.cloned(),
+                to: to.cloned(),
+            });
+        }
+    }
+    moves
+}
+
+/// Takes moves back: every ref that still points where the move left it points
+/// again where it did before. Files and the index are not touched, so what was
+/// committed since is uncommitted again. Commits are not lost: the reflog and
+/// `to` still name them.
+///
+/// # Errors
+/// A ref points elsewhere by now, or git cannot be run; nothing is changed then.
+pub fn undo(top: &Path, moves: &[Move]) -> Result<(), GitError> {
+    let mut commands = String::from("start\n");
+    for one in moves.iter().filter(|one| one.name != "HEAD") {
+        let name = &one.name;
+        let _ = match (&one.from, &one.to) {
+            (Some(from), Some(to)) => writeln!(commands, "update {name} {from} {to}"),
+            (Some(from), None) => writeln!(commands, "create {name} {from}"),
+            (None, Some(to)) => writeln!(commands, "delete {name} {to}"),
+            (None, None) => Ok(()),
+        };
+    }
+    commands.push_str("commit\n");
+    git::update_refs(top, &commands)?;
+    match moves.iter().find(|one| one.name == "HEAD") {
+        Some(Move {
+            from: Some(from), ..
+        }) => git::set_head(top, from),
+        _ => Ok(()),
+    }
+}
