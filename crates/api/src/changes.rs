@@ -111,6 +111,8 @@ pub enum Evidence {
     Reported,
     /// No other job wrote in the tree then.
     OnlyWriter,
+    /// Others wrote then, but their sandboxes kept them from writing there.
+    InScope,
 }
 
 /// A path whose content is not kept.

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Access, Sandbox, State};
+use crate::{
+    spawn::Scope,
+    values::{Access, Sandbox, State},
+};
 
 /// One job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +28,9 @@ pub struct JobView {
     pub sandbox: Sandbox,
     /// Reader or writer.
     pub access: Access,
+    /// The folders it is about, absolute, if it said so.
+    #[serde(default)]
+    pub scope: Option<Scope>,
     /// Model asked for.
     pub model: Option<String>,
     /// First 200 characters of the prompt, or the command line.
@@ -92,6 +98,7 @@ pub struct JobView {
 #[serde(rename_all = "camelCase")]
 pub struct ViolationView {
     /// `history`: it committed, or moved HEAD, branches, tags or the stash.
+    /// `scope`: it changed files outside of the folders it may write.
     pub rule: String,
     /// What was seen.
     pub message: String,
@@ -136,7 +143,7 @@ pub struct AttemptView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
-    /// `cap`, `needs`, `backOff` or `rateLimit`.
+    /// `cap`, `scope`, `needs`, `backOff` or `rateLimit`.
     pub reason: String,
     /// RFC 3339 instant until which it waits at least, if that is known.
     #[serde(default)]

@@ -70,6 +70,9 @@ pub struct JobRequest {
     /// Further folders the agent may write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub add_dirs: Vec<String>,
+    /// The folders the job is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// Which of the user's MCP servers the agent gets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp_servers: Option<McpServers>,
@@ -112,6 +115,19 @@ pub struct JobRequest {
     /// Start the session over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_session: Option<bool>,
+}
+
+/// The folders a job is about, relative to its working folder or absolute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Scope {
+    /// The job may write below these only; they lie in its working folder. Jobs of
+    /// which one would write where another one does run one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub write: Vec<String>,
+    /// What the job reads; the agent is told, and nothing is kept from it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<String>,
 }
 
 /// Which MCP servers a worker gets: `"inherit"`, `"none"` or a list of names.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use convoke_api::{
-    spawn::{JobRequest, McpServers, ReviewRequest},
+    spawn::{JobRequest, McpServers, ReviewRequest, Scope},
     values::{Access, ReasoningEffort, Sandbox},
 };
 
@@ -121,6 +121,12 @@ struct PlaceOptions {
     /// Start the agent in this folder instead of the current one
     #[arg(short = 'C', long = "cd", value_name = "DIR")]
     cd: Option<PathBuf>,
+    /// Let the job write below this folder of its working folder only; jobs that would write in the same one run one after the other; may be repeated
+    #[arg(long, value_name = "DIR")]
+    scope: Vec<String>,
+    /// Tell the agent that what it needs is in this folder; may be repeated
+    #[arg(long, value_name = "DIR")]
+    scope_read: Vec<String>,
     /// Let the agent write in a further folder; may be repeated
     #[arg(long, value_name = "DIR")]
     add_dir: Vec<PathBuf>,
@@ -204,6 +210,12 @@ impl PlaceOptions {
             .iter()
             .map(|folder| absolute(folder))
             .collect::<Result<_, _>>()?;
+        if !self.scope.is_empty() || !self.scope_read.is_empty() {
+            request.scope = Some(Scope {
+                write: self.scope,
+                read: self.scope_read,
+            });
+        }
         request.env = self.env.into_iter().collect::<BTreeMap<_, _>>();
         request.needs = self.needs;
         request.priority = self.priority;

@@ -472,7 +472,7 @@ impl Dispatcher {
             if leaves {
                 self.scheduler.release_but_tree(&id);
             } else {
-                self.scheduler.release(&id);
+                self.scheduler.release_all(&id);
             }
             self.jobs.remove(&id);
             self.false_starts.remove(&id);
@@ -496,7 +496,7 @@ impl Dispatcher {
             if self.record(now, &id, event, decision) {
                 decision.actions.push(Action::Start { job: id, attempt });
             } else {
-                self.scheduler.release(&id);
+                self.scheduler.release_all(&id);
             }
         }
     }

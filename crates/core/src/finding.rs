@@ -37,6 +37,8 @@ pub struct Violation {
 pub enum Rule {
     /// Commit, or move HEAD, branches, tags or the stash.
     History,
+    /// Change files outside of the folders of its scope.
+    Scope,
 }
 
 impl Rule {
@@ -45,6 +47,7 @@ impl Rule {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::History => "history",
+            Self::Scope => "scope",
         }
     }
 }

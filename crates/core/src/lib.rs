@@ -22,6 +22,7 @@ pub mod retry;
 pub mod runner_protocol;
 pub mod sandbox;
 pub mod scheduler;
+pub mod scope;
 pub mod spec;
 pub mod time;
 pub mod writer_caps;

@@ -11,18 +11,24 @@
 //! that an ended job held because processes of it were left: who gets that one
 //! is the first to get the next slot of the daemon.)
 //!
+//! A writer with a scope takes no writer's slot. It holds its folders, from its
+//! first attempt until it is over: who wants one of them, or one within or above
+//! it, waits.
+//!
 //! Where writers collided, fewer of them may be at once: see [`crate::writer_caps`].
 
+mod leases;
+mod slots;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     path::Path,
 };
 
+use self::slots::{Demand, Reserved, Slots, TOTAL};
 use crate::{
     ids::JobId,
     job::{Job, JobState},
-    owner::Owner,
-    sandbox::Access,
     time::UnixMillis,
     writer_caps::WriterCaps,
 };
@@ -51,15 +57,6 @@ impl Default for Caps {
     }
 }
 
-/// Something of which there is a limited number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Resource {
-    Total,
-    Readers(std::path::PathBuf),
-    Writers(std::path::PathBuf),
-    Owner(Owner),
-}
-
 /// Why a queued job does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
@@ -77,6 +74,11 @@ pub enum Blocked {
     Writers {
         /// How many that is.
         cap: u32,
+    },
+    /// Other jobs hold folders of its scope.
+    Scope {
+        /// Which, as far as they hold them or have waited longer for them.
+        jobs: Vec<JobId>,
     },
     /// The owner runs as many jobs as it may.
     Owner {
@@ -134,59 +136,6 @@ impl Waiting {
     }
 }
 
-/// Indices into [`Slots::used`], with the job's own owner cap.
-#[derive(Clone, Debug)]
-struct Demand {
-    tree: usize,
-    access: Access,
-    owner: usize,
-    owner_cap: Option<u32>,
-}
-
-impl Demand {
-    fn resources(&self) -> [usize; 3] {
-        [TOTAL, self.tree, self.owner]
-    }
-
-    /// Whether `resource` can keep the job from starting.
-    fn is_bound_by(&self, resource: usize) -> bool {
-        resource == TOTAL
-            || resource == self.tree
-            || (resource == self.owner && self.owner_cap.is_some())
-    }
-}
-
-/// The slots, and who holds them.
-#[derive(Debug)]
-struct Slots {
-    caps: Caps,
-    index: HashMap<Resource, usize>,
-    used: Vec<u32>,
-    holders: HashMap<JobId, Demand>,
-    /// Ended jobs that still hold the slot of their tree, and which it is.
-    left: HashMap<JobId, usize>,
-    /// Writers of trees in which some collided: how many may be there at once.
-    lowered: HashMap<usize, u32>,
-}
-
-/// What jobs out of patience keep from those behind them, during one pass.
-#[derive(Debug, Default)]
-struct Reserved {
-    slots: HashMap<usize, Kept>,
-    /// What those who reserved wait for. One is enough for each: the next can
-    /// use nothing before that one has started.
-    waited_for: HashSet<usize>,
-}
-
-/// What is reserved of one resource.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    slots: u32,
-    /// The cap of those who reserved. It binds the others too: jobs of an owner
-    /// may have different caps, and none may keep out one with a lower cap.
-    cap: u32,
-}
-
 /// The queue and the slots.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -198,8 +147,6 @@ pub struct Scheduler {
     writer_caps: WriterCaps,
     last_seen: Option<UnixMillis>,
 }
-
-const TOTAL: usize = 0;
 
 impl Scheduler {
     /// An empty scheduler.
@@ -225,11 +172,7 @@ impl Scheduler {
         let most = self.slots.caps.writers;
         self.writer_caps.writer_ended(tree, overlapped, most);
         let now = self.writer_caps.of(tree, u32::MAX);
-        let resource = self.slots.resource(Resource::Writers(tree.to_owned()));
-        self.slots.lowered.insert(resource, now);
-        if now == u32::MAX {
-            self.slots.lowered.remove(&resource);
-        }
+        self.slots.lower(tree, (now < u32::MAX).then_some(now));
     }
 
     /// Number of jobs in line.
@@ -241,7 +184,7 @@ impl Scheduler {
     /// Number of attempts that hold slots.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.slots.holders.len()
+        self.slots.holders()
     }
 
     /// Puts a queued job in line; `needs` are those that have not ended.
@@ -264,11 +207,15 @@ impl Scheduler {
             dependents.push(job.id.clone());
         }
         self.places.insert(job.id.clone(), place);
+        let demand = self.slots.demand(job);
+        if returned {
+            self.slots.lease(&job.id, &demand);
+        }
         self.queue.insert(
             place,
             Waiting {
                 id: job.id.clone(),
-                demand: self.slots.demand(job),
+                demand,
                 needs,
                 not_before,
                 passed_since: None,
@@ -289,50 +236,41 @@ impl Scheduler {
             .is_some_and(|place| self.queue.remove(&place).is_some())
     }
 
-    /// Gives back the slots of an attempt that ended.
+    /// Gives back the slots of an attempt that ended. Its job keeps its lease.
     pub fn release(&mut self, job: &JobId) {
         self.slots.release(job);
     }
 
-    /// Gives back the slots of an attempt that ended, but for that of the tree:
-    /// processes of it are left.
+    /// Gives back everything of a job that is over.
+    pub fn release_all(&mut self, job: &JobId) {
+        self.slots.release_all(job);
+    }
+
+    /// The same, but for what it holds of its tree: processes of it are left.
     pub fn release_but_tree(&mut self, job: &JobId) {
-        if let Some(tree) = self.slots.holders.get(job).map(|demand| demand.tree) {
-            self.slots.release(job);
-            self.slots.leave(job.clone(), tree);
-        }
+        self.slots.release_but_tree(job);
     }
 
-    /// Has an ended job hold the slot of its tree (found at start).
+    /// Has an ended job hold what it held of its tree (found at start).
     pub fn adopt_leftovers(&mut self, job: &Job) {
-        let tree = self.slots.demand(job).tree;
-        self.slots.leave(job.id.clone(), tree);
+        let demand = self.slots.demand(job);
+        self.slots.leave(&job.id, &demand);
     }
 
-    /// Gives back the slot of its tree that an ended job still held; whether
-    /// it held one.
+    /// Gives back what an ended job still held of its tree; whether it held
+    /// anything.
     pub fn release_tree(&mut self, job: &JobId) -> bool {
-        let tree = self.slots.left.remove(job);
-        if let Some(tree) = tree {
-            self.slots.used[tree] = self.slots.used[tree].saturating_sub(1);
-        }
-        tree.is_some()
+        self.slots.release_left(job)
     }
 
-    /// Ended jobs that hold a slot of the tree that a job in line waits for.
+    /// Ended jobs that hold what a job in line waits for.
     #[must_use]
     pub fn left_in_tree_of(&self, job: &JobId) -> Vec<JobId> {
         let place = self.places.get(job);
-        let Some(waiting) = place.and_then(|place| self.queue.get(place)) else {
-            return Vec::new();
-        };
-        let left = self.slots.left.iter();
-        let mut here: Vec<JobId> = left
-            .filter(|(_, tree)| **tree == waiting.demand.tree)
-            .map(|(job, _)| job.clone())
-            .collect();
-        here.sort();
-        here
+        match place.and_then(|place| self.queue.get(place)) {
+            Some(waiting) => self.slots.left_in_the_way_of(job, &waiting.demand),
+            None => Vec::new(),
+        }
     }
 
     /// Notes that `job` ended; answers which jobs in line can now never start,
@@ -377,13 +315,13 @@ impl Scheduler {
             if !waiting.ready(now) {
                 continue;
             }
-            match self.slots.first_full(&waiting.demand, &reserved) {
+            match self.slots.lack(&waiting.id, &waiting.demand, &reserved) {
                 None => {
                     self.slots.hold(waiting.id.clone(), waiting.demand.clone());
                     chosen.push(*place);
                 }
-                Some(full) => {
-                    self.slots.reserve(waiting, full, now, &mut reserved);
+                Some(lack) => {
+                    self.slots.reserve(waiting, lack, now, &mut reserved);
                     blocked.push(*place);
                 }
             }
@@ -422,13 +360,14 @@ impl Scheduler {
         let mut reserved = Reserved::default();
         let ahead = || self.queue.range(..place).filter(|(_, w)| w.ready(now));
         for (_, earlier) in ahead() {
-            if let Some(full) = self.slots.first_full(&earlier.demand, &reserved) {
-                self.slots.reserve(earlier, full, now, &mut reserved);
+            if let Some(lack) = self.slots.lack(&earlier.id, &earlier.demand, &reserved) {
+                self.slots.reserve(earlier, lack, now, &mut reserved);
             }
         }
-        let full = self.slots.first_full(&waiting.demand, &reserved)?;
-        let position = 1 + ahead().filter(|(_, w)| w.demand.is_bound_by(full)).count();
-        let blocked = self.slots.blocked_by(full, &waiting.demand, &reserved);
+        let lack = self.slots.lack(job, &waiting.demand, &reserved)?;
+        let wants_it_too = |other: &Waiting| other.demand.is_bound_by(lack, &waiting.demand);
+        let position = 1 + ahead().filter(|(_, other)| wants_it_too(other)).count();
+        let blocked = self.slots.blocked_by(lack, waiting, &reserved);
         Some((blocked, position))
     }
 
@@ -445,128 +384,6 @@ impl Scheduler {
             for instant in noted.into_iter().flatten() {
                 instant.0 = instant.0.saturating_sub(back);
             }
-        }
-    }
-}
-
-impl Slots {
-    fn new(caps: Caps) -> Self {
-        Self {
-            caps,
-            index: HashMap::from([(Resource::Total, TOTAL)]),
-            used: vec![0],
-            holders: HashMap::new(),
-            left: HashMap::new(),
-            lowered: HashMap::new(),
-        }
-    }
-
-    fn resource(&mut self, resource: Resource) -> usize {
-        let used = &mut self.used;
-        *self.index.entry(resource).or_insert_with(|| {
-            used.push(0);
-            used.len() - 1
-        })
-    }
-
-    fn demand(&mut self, job: &Job) -> Demand {
-        let tree = job.spec.tree.clone();
-        let tree = match job.spec.access {
-            Access::Read => Resource::Readers(tree),
-            Access::Write => Resource::Writers(tree),
-        };
-        Demand {
-            tree: self.resource(tree),
-            access: job.spec.access,
-            owner: self.resource(Resource::Owner(job.owner.clone())),
-            owner_cap: job.spec.owner_cap,
-        }
-    }
-
-    fn hold(&mut self, job: JobId, demand: Demand) {
-        for resource in demand.resources() {
-            self.used[resource] += 1;
-        }
-        self.holders.insert(job, demand);
-    }
-
-    fn release(&mut self, job: &JobId) {
-        if let Some(demand) = self.holders.remove(job) {
-            for resource in demand.resources() {
-                self.used[resource] = self.used[resource].saturating_sub(1);
-            }
-        }
-    }
-
-    fn leave(&mut self, job: JobId, tree: usize) {
-        if self.left.insert(job, tree).is_none() {
-            self.used[tree] += 1;
-        }
-    }
-
-    fn cap_of(&self, resource: usize, demand: &Demand) -> u32 {
-        if resource == TOTAL {
-            self.caps.total
-        } else if resource == demand.owner {
-            demand.owner_cap.unwrap_or(u32::MAX)
-        } else {
-            match demand.access {
-                Access::Read => self.caps.readers,
-                Access::Write => {
-                    let lowered = self.lowered.get(&resource).copied();
-                    self.caps.writers.min(lowered.unwrap_or(u32::MAX))
-                }
-            }
-        }
-    }
-
-    fn is_full(&self, resource: usize, demand: &Demand, reserved: &Reserved) -> bool {
-        let kept = reserved.slots.get(&resource).map_or(0, |kept| kept.slots);
-        self.used[resource].saturating_add(kept) >= self.cap_now(resource, demand, reserved)
-    }
-
-    fn cap_now(&self, resource: usize, demand: &Demand, reserved: &Reserved) -> u32 {
-        let kept = reserved
-            .slots
-            .get(&resource)
-            .map_or(u32::MAX, |kept| kept.cap);
-        self.cap_of(resource, demand).min(kept)
-    }
-
-    fn first_full(&self, demand: &Demand, reserved: &Reserved) -> Option<usize> {
-        let mut resources = demand.resources().into_iter();
-        resources.find(|resource| self.is_full(*resource, demand, reserved))
-    }
-
-    /// Keeps for a job that waits for `full` what else it can get, if it is out
-    /// of patience and the first such to wait for that.
-    fn reserve(&self, waiting: &Waiting, full: usize, now: UnixMillis, reserved: &mut Reserved) {
-        if !waiting.out_of_patience(now) || !reserved.waited_for.insert(full) {
-            return;
-        }
-        let demand = &waiting.demand;
-        for resource in [demand.tree, demand.owner] {
-            if !demand.is_bound_by(resource) {
-                continue;
-            }
-            let slots = u32::from(!self.is_full(resource, demand, reserved));
-            let cap = self.cap_of(resource, demand);
-            let kept = reserved
-                .slots
-                .entry(resource)
-                .or_insert(Kept { slots: 0, cap });
-            kept.slots += slots;
-            kept.cap = kept.cap.min(cap);
-        }
-    }
-
-    fn blocked_by(&self, full: usize, demand: &Demand, reserved: &Reserved) -> Blocked {
-        let cap = self.cap_now(full, demand, reserved);
-        match demand.access {
-            _ if full == TOTAL => Blocked::Total { cap },
-            _ if full == demand.owner => Blocked::Owner { cap },
-            Access::Read => Blocked::Readers { cap },
-            Access::Write => Blocked::Writers { cap },
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     mask::Masker,
     retry::RetryPolicy,
     sandbox::{Access, Sandbox},
+    scope::{Bounds, Scope},
 };
 
 /// Version of the stored form of [`JobSpec`].
@@ -34,6 +35,9 @@ pub struct JobSpec {
     pub sandbox: Sandbox,
     /// Reader or writer of the tree.
     pub access: Access,
+    /// The folders it is about, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// Limits in force.
     pub limits: Limits,
     /// How failed attempts are repeated. Programs are not: they could do twice
@@ -50,6 +54,41 @@ pub struct JobSpec {
     pub owner_cap: Option<u32>,
     /// The job this one continues or was started by.
     pub parent: Option<JobId>,
+}
+
+impl JobSpec {
+    /// Folders that no other job with a scope may write meanwhile.
+    #[must_use]
+    pub fn leased(&self) -> &[PathBuf] {
+        match (&self.scope, self.access) {
+            (Some(scope), Access::Write) => &scope.write,
+            _ => &[],
+        }
+    }
+}
+
+impl JobSpec {
+    /// Where its sandbox lets it write; none if nothing bounds it, as with programs.
+    /// `temp` are the temp folders, which agents may write.
+    #[must_use]
+    pub fn bounds(&self, temp: &[PathBuf]) -> Option<Bounds> {
+        let Work::Agent(work) = &self.work else {
+            return None;
+        };
+        if self.sandbox != Sandbox::WorkspaceWrite {
+            return None;
+        }
+        let scope = self.scope.as_ref().map(|scope| scope.write.clone());
+        let write = scope.filter(|write| !write.is_empty());
+        Some(Bounds {
+            write: write.unwrap_or_else(|| {
+                let own = std::iter::once(&self.working_directory);
+                own.chain(&work.add_dirs).cloned().collect()
+            }),
+            within: self.working_directory.clone(),
+            temp: temp.to_vec(),
+        })
+    }
 }
 
 /// The work of a job.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use convoke_api::{
 use convoke_core::{event::EventKind, ids::JobId, job::Job};
 use convoke_store::read_page;
 use convoke_workspace::{
-    attribution::{self, Attributed, Span},
+    attribution::{self, Attributed, Known, Span},
     checkpoint::{Checkpoint, CheckpointError, Skipped},
     overlaps::SpanBetween,
     private_repository::{Edge, KeptState, PrivateRepository, PrivateRepositoryError},
@@ -92,6 +92,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
     let (diff, artifact) = cut_diff(daemon, job, &patch, query.diff_limit)?;
     let skipped = skipped_between(&from.skipped, &to.skipped);
     let told = seen
+        .known
         .reported
         .get(job.id.as_str())
         .cloned()
@@ -162,8 +163,8 @@ pub struct Seen {
     states: Vec<KeptState>,
     /// Who wrote already when the first of them was taken.
     writing: BTreeSet<String>,
-    /// What agents told of, by writer.
-    pub reported: BTreeMap<String, BTreeSet<String>>,
+    /// What else is known of those who wrote.
+    pub known: Known,
 }
 
 impl Seen {
@@ -201,12 +202,16 @@ impl Seen {
             is_settled: last.is_some() && job.is_over(),
             states: within,
             writing,
-            reported: BTreeMap::new(),
+            known: Known {
+                top: repository.top().to_owned(),
+                ..Known::default()
+            },
         };
         for writer in seen.writers() {
             if let Some(id) = JobId::parse(&writer) {
                 let told = reported(&daemon.home.job_events(&id), repository.top());
-                seen.reported.insert(writer, told);
+                seen.known.reported.insert(writer, told);
+                note_bounds(daemon, &id, &mut seen.known);
             }
         }
         Ok(seen)
@@ -229,7 +234,7 @@ impl Seen {
         let spans = spans(repository, (0, &self.states), &self.writing, &self.end)
             .map_err(|error| of_repository(&error))?;
         let spans: Vec<Span> = spans.into_iter().map(|between| between.span).collect();
-        Ok(attribution::of_job(writer, &spans, &self.reported))
+        Ok(attribution::of_job(writer, &spans, &self.known))
     }
 }
 
@@ -285,6 +290,17 @@ pub fn spans(
         });
     }
     Ok(spans)
+}
+
+/// Notes where the sandbox of a job lets it write, if that is known and bounded.
+pub fn note_bounds(daemon: &Daemon, job: &JobId, known: &mut Known) {
+    let temp = [PathBuf::from("/tmp"), std::env::temp_dir()];
+    // A link, on some systems.
+    let temp = temp.map(|folder| fs_err::canonicalize(&folder).unwrap_or(folder));
+    let spec = daemon.job(job).ok().flatten().map(|job| job.spec);
+    if let Some(bounds) = spec.and_then(|spec| spec.bounds(&temp)) {
+        known.bounds.insert(job.to_string(), bounds);
+    }
 }
 
 /// Paths that an agent told of having changed.
@@ -354,6 +370,7 @@ fn view(change: tree_diff::Change, attributed: &Attributed) -> PathChange {
             .map(|evidence| match evidence {
                 attribution::Evidence::Reported => Evidence::Reported,
                 attribution::Evidence::OnlyWriter => Evidence::OnlyWriter,
+                attribution::Evidence::InScope => Evidence::InScope,
             })
             .collect(),
     }

@@ -20,6 +20,7 @@ use convoke_core::{
     sandbox::Access,
 };
 use convoke_workspace::{
+    attribution::Known,
     overlaps::{self, Overlap, SpanBetween},
     private_repository::{Edge, KeptState, PrivateRepository},
     repository,
@@ -271,8 +272,10 @@ struct Window<'a> {
     repository: &'a PrivateRepository,
     /// In the order of their places.
     spans: Vec<SpanBetween>,
-    /// The paths that jobs told of, as far as they were needed.
-    reports: BTreeMap<String, BTreeSet<String>>,
+    /// What else is known of jobs, as far as it was needed.
+    known: Known,
+    /// Jobs whose bounds were looked for.
+    asked: BTreeSet<String>,
 }
 
 impl<'a> Window<'a> {
@@ -309,7 +312,11 @@ impl<'a> Window<'a> {
             daemon,
             repository,
             spans,
-            reports: BTreeMap::new(),
+            known: Known {
+                top: repository.top().to_owned(),
+                ..Known::default()
+            },
+            asked: BTreeSet::new(),
         })
     }
 
@@ -324,13 +331,22 @@ impl<'a> Window<'a> {
         let to = both.to.map_or(self.spans.len(), place);
         let spans = &self.spans[place(both.from)..to];
         for job in pair {
-            if !self.reports.contains_key(job) && report_decides(job, spans) {
+            if !self.known.reported.contains_key(job) && report_decides(job, spans) {
                 let told = told_by(self.daemon, job, self.repository.top());
-                self.reports.insert(job.clone(), told);
+                self.known.reported.insert(job.clone(), told);
+            }
+        }
+        let writers = spans.iter().flat_map(|one| &one.span.writers);
+        for writer in writers {
+            if !self.asked.contains(writer) {
+                self.asked.insert(writer.clone());
+                if let Some(id) = JobId::parse(writer) {
+                    changes::note_bounds(self.daemon, &id, &mut self.known);
+                }
             }
         }
         let pair = pair.map(String::as_str);
-        overlaps::between(self.repository, pair, spans, &self.reports, most)
+        overlaps::between(self.repository, pair, spans, &self.known, most)
             .map_err(|error| of_repository(&error))
     }
 }

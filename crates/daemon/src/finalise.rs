@@ -14,7 +14,7 @@ use convoke_store::Session;
 
 use crate::{
     checkpoints, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
-    rebuild::RebuildError, scrub, secrets, state::Daemon,
+    rebuild::RebuildError, scope_folders, scrub, secrets, state::Daemon,
 };
 
 /// First pause after events could not be written; doubled up to
@@ -64,6 +64,7 @@ async fn finalise(daemon: &Arc<Daemon>, job: &Job) {
             denials::complete(daemon, job)
         );
     }
+    scope_folders::remove_empty(daemon, job);
     crate::test_hooks::reach("before_scrub");
     if !remove_secrets(daemon, job).await {
         return;

@@ -4,6 +4,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use convoke_api::error::ApiError;
 use convoke_core::{
     dispatcher::{Input, Verdict},
     failure::{Failure, FailureCode},
@@ -16,18 +17,26 @@ use convoke_core::{
 use convoke_workspace::{
     git::GitError,
     history::{self, Move},
+    private_repository::PrivateRepository,
     repository,
 };
 
 use crate::{
-    config::OnViolation, conflicts, error_chain, executor::denials, observe, state::Daemon,
+    changes::{Seen, of_repository},
+    checkpoints,
+    config::OnViolation,
+    conflicts, error_chain,
+    executor::denials,
+    observe,
+    state::Daemon,
 };
 
 /// Looks, and lets the dispatcher know; answers with the rules that were broken.
 /// `point` is the end of the attempt's journal.
 pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) -> Vec<Violation> {
-    let (violations, ()) =
+    let (mut violations, ()) =
         tokio::join!(violations(daemon, job), conflicts::look(daemon, job, point));
+    violations.extend(scope_left(daemon, job).await);
     if !violations.is_empty() {
         let findings = violations.iter().cloned().map(Finding::Violation);
         daemon.submit(Input::Found {
@@ -117,6 +126,60 @@ fn history_moved(daemon: &Daemon, job: &Job) -> Result<Option<Violation>, GitErr
         ),
         items: moves.iter().map(Move::shown).collect(),
     }))
+}
+
+/// What the job certainly changed outside of the folders it may write. Where its
+/// sandbox keeps to them this finds nothing.
+async fn scope_left(daemon: &Arc<Daemon>, job: &Job) -> Option<Violation> {
+    if job.spec.leased().is_empty() || !checkpoints::are_kept(job) {
+        return None;
+    }
+    let _turn = checkpoints::turn(&job.spec.tree).await;
+    let looking = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || changed_outside_of_scope(&daemon, &job)
+    });
+    let outside = match looking.await {
+        Ok(Ok(outside)) => outside,
+        Ok(Err(error)) => {
+            tracing::warn!(job = %job.id, %error.message, "it is not known whether the job kept to its scope");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    let folders = job.spec.leased().iter();
+    let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+    (!outside.is_empty()).then(|| Violation {
+        rule: Rule::Scope,
+        message: format!(
+            "the job changed {} outside of {}, which is all it may write",
+            match outside.len() {
+                1 => "a file".to_owned(),
+                count => format!("{count} files"),
+            },
+            folders.join(", ")
+        ),
+        items: outside,
+    })
+}
+
+fn changed_outside_of_scope(daemon: &Daemon, job: &Job) -> Result<Vec<String>, ApiError> {
+    let top = &job.spec.tree;
+    if !PrivateRepository::exists(&checkpoints::folder(daemon), top) {
+        return Ok(Vec::new());
+    }
+    let repository = checkpoints::open(daemon, top).map_err(|error| of_repository(&error))?;
+    let seen = Seen::of(daemon, &repository, job)?;
+    let found = seen.attributed(&repository, job.id.as_str())?;
+    let allowed = |path: &String| {
+        let scope = job.spec.scope.as_ref();
+        scope.is_none_or(|scope| scope.may_write(&top.join(path)))
+    };
+    Ok(found
+        .into_iter()
+        .filter(|(path, whose)| whose.is_certain() && !allowed(path))
+        .map(|(path, _)| path)
+        .collect())
 }
 
 /// Whether an agent's sandbox lets it write where HEAD and the refs are. What

@@ -49,6 +49,7 @@ mod reconcile;
 mod recovery;
 mod results;
 mod rollback;
+mod scope_folders;
 mod scrub;
 mod secrets;
 mod spares;

@@ -1,11 +1,14 @@
 //! Jobs as the API shows them.
 
+use std::path::PathBuf;
+
 use convoke_api::{
     error::ApiError,
     job::{
         AttemptView, ConflictNote, JobView, LimitsView, LivenessView, ProcessView, QueueView,
         ViolationView,
     },
+    spawn::Scope,
     values::State,
 };
 use convoke_core::{
@@ -53,6 +56,7 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         working_directory: job.spec.working_directory.display().to_string(),
         sandbox: job.spec.sandbox.into(),
         access: job.spec.access.into(),
+        scope: job.spec.scope.as_ref().map(scope),
         model,
         summary: summary(&job.spec.work),
         accepted_at: job.accepted_at.to_rfc3339(),
@@ -103,6 +107,19 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         Some(Outcome::Completed) | None => {}
     }
     view
+}
+
+/// A scope as shown, and asked for.
+#[must_use]
+pub fn scope(scope: &convoke_core::scope::Scope) -> Scope {
+    let shown = |folders: &[PathBuf]| {
+        let folders = folders.iter();
+        folders.map(|folder| folder.display().to_string()).collect()
+    };
+    Scope {
+        write: shown(&scope.write),
+        read: shown(&scope.read),
+    }
 }
 
 fn violations(job: &Job) -> Vec<ViolationView> {
@@ -193,6 +210,16 @@ fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
                 run(*cap, "job")
             ),
         ),
+        Blocked::Scope { jobs } => {
+            let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
+            (
+                "scope",
+                format!(
+                    "folders that it may write are those of {} (`scope`)",
+                    jobs.join(", ")
+                ),
+            )
+        }
         Blocked::Needs { jobs } => {
             let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
             ("needs", format!("it waits for {}", jobs.join(", ")))
@@ -214,7 +241,11 @@ fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
 
 /// That ended jobs are among those that take the tree, if so.
 fn held_by_leftovers(daemon: &Daemon, job: &JobId, blocked: &Blocked) -> String {
-    if !matches!(blocked, Blocked::Readers { .. } | Blocked::Writers { .. }) {
+    let by_others = matches!(
+        blocked,
+        Blocked::Readers { .. } | Blocked::Writers { .. } | Blocked::Scope { .. }
+    );
+    if !by_others {
         return String::new();
     }
     let left = daemon.dispatcher().left_in_tree_of(job);

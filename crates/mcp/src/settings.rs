@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use convoke_api::{
     error::ApiError,
-    spawn::{JobRequest, McpServers},
+    spawn::{JobRequest, McpServers, Scope},
     values::{Access, ReasoningEffort, Sandbox},
 };
 use schemars::JsonSchema;
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     config_overrides: Option<Vec<String>>,
     /// Further folders the agent may write.
     add_dirs: Option<Vec<String>>,
+    /// Folders the job is about: it may write below `write` only (they lie in its working folder; jobs that would write in the same ones run one after the other), and is told of `read`.
+    scope: Option<Scope>,
     /// MCP servers the agent gets: inherit (all the user has), none, or a list of names.
     mcp_servers: Option<McpServers>,
     /// Whether the user's skills are offered to the agent; default true.
@@ -111,6 +113,7 @@ impl Settings {
             profile: self.profile,
             config_overrides: self.config_overrides.unwrap_or_default(),
             add_dirs: add_dirs.iter().map(|path| absolute(path, folder)).collect(),
+            scope: self.scope,
             mcp_servers: self.mcp_servers,
             host_skills: self.host_skills,
             output_schema: self.output_schema,

@@ -285,6 +285,7 @@ mod tests {
             tree: "/".into(),
             sandbox: Sandbox::ReadOnly,
             access: Access::Read,
+            scope: None,
             limits: Limits::default(),
             retry: RetryPolicy::never(),
             needs: Vec::new(),

@@ -1,10 +1,10 @@
 //! Paths that two writers changed while both were at work, and whether one wrote
 //! over what the other had done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
-    attribution::Span,
+    attribution::{Known, Span},
     objects,
     private_repository::{PrivateRepository, PrivateRepositoryError},
     tree_diff::{self, Change, Side},
@@ -52,14 +52,14 @@ pub fn between(
     repository: &PrivateRepository,
     pair: [&str; 2],
     spans: &[SpanBetween],
-    reported: &BTreeMap<String, BTreeSet<String>>,
+    known: &Known,
     most: usize,
 ) -> Result<Vec<Overlap>, PrivateRepositoryError> {
     let mut paths: BTreeMap<&String, [Vec<usize>; 2]> = BTreeMap::new();
     for (at, between) in spans.iter().enumerate() {
         for path in &between.span.changed {
             for (which, writer) in pair.iter().enumerate() {
-                if is_by(writer, path, &between.span, reported) {
+                if is_by(writer, path, &between.span, known) {
                     paths.entry(path).or_default()[which].push(at);
                 }
             }
@@ -82,16 +82,11 @@ pub fn between(
 }
 
 /// Whether a writer certainly changed a path in a span.
-fn is_by(
-    writer: &str,
-    path: &str,
-    span: &Span,
-    reported: &BTreeMap<String, BTreeSet<String>>,
-) -> bool {
-    let told = reported
-        .get(writer)
-        .is_some_and(|paths| paths.contains(path));
-    span.writers.contains(writer) && (told || span.writers.len() == 1)
+fn is_by(writer: &str, path: &str, span: &Span, known: &Known) -> bool {
+    let alone = || known.suspects(span, path).all(|suspect| suspect == writer);
+    span.writers.contains(writer)
+        && known.can(writer, path)
+        && (known.tells(writer, path) || alone())
 }
 
 fn hunks(

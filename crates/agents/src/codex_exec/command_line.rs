@@ -8,13 +8,14 @@ use std::path::Path;
 
 use convoke_core::{
     sandbox::Sandbox,
+    scope::Scope,
     spec::{AgentTask, AgentWork, ReviewTarget},
 };
 
 use super::{
     overrides::{OverrideError, check_override},
     probe::{Capabilities, Registration},
-    prompt::{NeededResult, compose},
+    prompt::{self, NeededResult, compose},
     recursion_guard::{Guards, guards, toml_string},
 };
 use crate::driver::{Interrupt, Launch};
@@ -37,6 +38,8 @@ pub struct LaunchRequest<'a> {
     pub work: &'a AgentWork,
     /// What the agent may write.
     pub sandbox: Sandbox,
+    /// The folders it is about, within the working folder.
+    pub scope: Option<&'a Scope>,
     /// The folder it starts in, absolute.
     pub working_directory: &'a Path,
     /// The conversation to continue, as Codex names it (a UUID). What
@@ -112,7 +115,9 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launch, LaunchError> {
     let mut line = Line::default();
     line.push([path("program", request.program)?, "exec"]);
     line.push(["--json", "--color", "never", "--skip-git-repo-check"]);
-    line.push(["-s", request.sandbox.as_str()]);
+    if permission_profile(request).is_none() {
+        line.push(["-s", request.sandbox.as_str()]);
+    }
     line.push(["-C", path("working folder", request.working_directory)?]);
     options(&mut line, request)?;
     config(&mut line, request)?;
@@ -187,12 +192,51 @@ fn config(line: &mut Line, request: &LaunchRequest<'_>) -> Result<(), LaunchErro
         pairs.iter().for_each(|pair| line.config(pair));
     }
     after_overrides.iter().for_each(|pair| line.config(pair));
+    if let Some(filesystem) = permission_profile(request) {
+        line.config(&format!("default_permissions={}", toml_string(PROFILE)));
+        line.config(&format!(
+            "permissions.{PROFILE}={{filesystem={filesystem}}}"
+        ));
+    }
     Ok(())
+}
+
+/// Name of the permission profile that a scope becomes.
+const PROFILE: &str = "scope";
+
+/// The files that a job with a scope may write, in the form of a permission
+/// profile; none where the scope says no more than the sandbox.
+///
+/// The temp folders stay writable, because compilers and test runners need them;
+/// without a word on `.` a working folder that lies in one would be writable as a
+/// whole.
+fn permission_profile(request: &LaunchRequest<'_>) -> Option<String> {
+    let scope = request.scope.filter(|scope| !scope.write.is_empty())?;
+    if request.sandbox != Sandbox::WorkspaceWrite {
+        return None;
+    }
+    let mut folders = String::from("\".\"=\"read\"");
+    for folder in &scope.write {
+        let relative = folder.strip_prefix(request.working_directory).ok()?;
+        if relative.as_os_str().is_empty() {
+            return None;
+        }
+        folders.push_str(&format!(",{}=\"write\"", toml_string(relative.to_str()?)));
+    }
+    Some(format!(
+        "{{\":root\"=\"read\",\":tmpdir\"=\"write\",\":slash_tmp\"=\"write\",\":workspace_roots\"={{{folders}}}}}"
+    ))
 }
 
 /// The subcommand and its arguments; the answer is the text for stdin.
 fn task(line: &mut Line, request: &LaunchRequest<'_>) -> Result<String, LaunchError> {
-    let text = |prompt: &str| compose(request.results, request.earlier_prompt, prompt);
+    let text = |prompt: &str| {
+        let mut text = compose(request.results, request.earlier_prompt, prompt);
+        if let Some(scope) = request.scope {
+            text.push_str(&prompt::scope_note(scope, request.working_directory));
+        }
+        text
+    };
     match &request.work.task {
         AgentTask::Prompt { prompt } => {
             if let Some(thread) = request.thread {

@@ -1,6 +1,8 @@
 //! What a worker reads on stdin: its prompt, after what it is handed down.
 
-use convoke_core::ids::JobId;
+use std::path::{Path, PathBuf};
+
+use convoke_core::{ids::JobId, scope::Scope};
 
 /// At most so many bytes of one handed-down message are given to a worker.
 const RESULT_BYTES: usize = 32 * 1024;
@@ -40,6 +42,37 @@ pub fn compose(results: &[NeededResult], earlier: Option<&str>, prompt: &str) ->
     }
     text.push_str(prompt);
     text
+}
+
+/// What an agent is told of its scope, after its prompt; empty if there is nothing
+/// to tell.
+#[must_use]
+pub fn scope_note(scope: &Scope, working_folder: &Path) -> String {
+    let shown = |folders: &[PathBuf]| -> String {
+        folders
+            .iter()
+            .map(|folder| {
+                let relative = folder.strip_prefix(working_folder).unwrap_or(folder);
+                match relative.as_os_str().is_empty() {
+                    true => "- .\n".to_owned(),
+                    false => format!("- {}\n", relative.display()),
+                }
+            })
+            .collect()
+    };
+    let mut note = String::new();
+    if !scope.write.is_empty() {
+        note.push_str(
+            "\n\nYou may write below these folders of the working folder only, and in the \
+             temp folders; others may be at work elsewhere:\n",
+        );
+        note.push_str(&shown(&scope.write));
+    }
+    if !scope.read.is_empty() {
+        note.push_str("\n\nWhat you need to read is in:\n");
+        note.push_str(&shown(&scope.read));
+    }
+    note
 }
 
 /// The prompt of an attempt that continues the conversation of a failed one:

@@ -85,6 +85,7 @@ fn whose(change: &PathChange) -> String {
         .iter()
         .map(|evidence| match evidence {
             Evidence::Reported => "reported",
+            Evidence::InScope => "in scope",
             Evidence::OnlyWriter => "only writer",
         })
         .collect();

@@ -32,6 +32,12 @@ pub fn details(job: &JobView, now: Timestamp) -> String {
     facts.add("folder", &job.working_directory);
     let access = serde_word(&job.access);
     facts.add("power", &format!("{} ({access})", serde_word(&job.sandbox)));
+    if let Some(scope) = &job.scope {
+        let write = (!scope.write.is_empty()).then(|| scope.write.join(", "));
+        facts.add_if("may write", write.as_deref().map(clean));
+        let read = (!scope.read.is_empty()).then(|| scope.read.join(", "));
+        facts.add_if("is to read", read.as_deref().map(clean));
+    }
     times(&mut facts, job, now);
     if let Some(process) = &job.process {
         let pid = process

@@ -73,6 +73,8 @@ fn workers_on_different_files_are_told_apart() {
         let result = world.completed(job);
         let found = world.json(&["changes", job]);
         let path = format!("{name}.txt");
+        let is_there = world.work().join(&path).exists();
+        assert!(is_there, "{}", world.ok(&["events", job]));
         assert_eq!(change(&found, &path)["attribution"], "job", "{found:#}");
         assert_eq!(
             found["changes"].as_array().map(Vec::len),

@@ -8,8 +8,10 @@ use crate::{
     failure::{Failure, FailureCode},
     lifecycle::{JobEnd, LifecycleEvent, Outcome},
     limits::Limits,
+    owner::Owner,
     retry::RetryPolicy,
-    sandbox::Sandbox,
+    sandbox::{Access, Sandbox},
+    scope::Scope,
     spec::{JobSpec, SPEC_VERSION, Work},
 };
 
@@ -29,6 +31,7 @@ fn job(n: u64, tree: &str, access: Access) -> Job {
         tree: PathBuf::from(tree),
         sandbox: Sandbox::WorkspaceWrite,
         access,
+        scope: None,
         limits: Limits::default(),
         retry: RetryPolicy::default(),
         needs: Vec::new(),
@@ -296,4 +299,91 @@ fn ten_thousand_jobs_wait_and_run_in_order() {
         running.insert(2, id(next));
     }
     assert_eq!((scheduler.queued(), scheduler.running()), (9_800, 4));
+}
+
+/// A writer of tree `a` that may write these folders of it.
+fn scoped(n: u64, folders: &[&str]) -> Job {
+    let mut job = job(n, "a", Access::Write);
+    job.spec.scope = Some(Scope {
+        write: folders.iter().map(PathBuf::from).collect(),
+        read: Vec::new(),
+    });
+    job
+}
+
+fn for_scope(jobs: &[u64], position: usize) -> Option<(Blocked, usize)> {
+    let mut jobs: Vec<JobId> = jobs.iter().map(|n| id(*n)).collect();
+    jobs.sort();
+    Some((Blocked::Scope { jobs }, position))
+}
+
+#[test]
+fn writers_of_folders_apart_run_at_once_and_others_wait() {
+    let mut scheduler = Scheduler::new(caps(8, 8, 1));
+    line(
+        &mut scheduler,
+        [
+            scoped(1, &["/a/x"]),
+            scoped(2, &["/a/y", "/a/z"]),
+            scoped(3, &["/a/x/deep"]),
+            scoped(4, &["/a/z", "/a/x"]),
+            job(5, "a", Access::Write),
+        ],
+    );
+    // A writer without a scope takes the one writer's slot.
+    assert_eq!(scheduler.pick(T0), [id(1), id(2), id(5)]);
+    assert_eq!(scheduler.why(&id(3), T0), for_scope(&[1], 1));
+    assert_eq!(scheduler.why(&id(4), T0), for_scope(&[1, 2], 2));
+    scheduler.release_all(&id(1));
+    assert_eq!(scheduler.pick(T0), [id(3)]);
+    scheduler.release_all(&id(2));
+    scheduler.release_all(&id(3));
+    assert_eq!(scheduler.pick(T0), [id(4)]);
+}
+
+#[test]
+fn a_scope_is_kept_between_attempts_and_by_what_is_left() {
+    let mut scheduler = Scheduler::new(caps(8, 8, 1));
+    line(&mut scheduler, [scoped(1, &["/a/x"]), scoped(2, &["/a/x"])]);
+    assert_eq!(scheduler.pick(T0), [id(1)]);
+    // It pauses before its next attempt.
+    scheduler.release(&id(1));
+    let mut paused = scoped(1, &["/a/x"]);
+    paused.state = JobState::Queued {
+        since: T0,
+        not_before: Some(T0.plus(500)),
+        returned: true,
+        cause: None,
+    };
+    line(&mut scheduler, [paused]);
+    assert_eq!(scheduler.pick(T0), []);
+    assert_eq!(scheduler.why(&id(2), T0), for_scope(&[1], 1));
+    assert_eq!(scheduler.pick(T0.plus(500)), [id(1)]);
+    scheduler.release_but_tree(&id(1));
+    assert_eq!(scheduler.pick(T0.plus(600)), []);
+    assert_eq!(scheduler.left_in_tree_of(&id(2)), [id(1)]);
+    assert!(scheduler.release_tree(&id(1)));
+    assert_eq!(scheduler.pick(T0.plus(600)), [id(2)]);
+    assert!(!scheduler.release_tree(&id(1)));
+}
+
+#[test]
+fn a_job_that_waits_for_several_folders_is_not_passed_for_ever() {
+    let mut scheduler = Scheduler::new(caps(8, 8, 1));
+    line(
+        &mut scheduler,
+        [
+            scoped(1, &["/a/x"]),
+            scoped(2, &["/a/x", "/a/y"]),
+            scoped(3, &["/a/y"]),
+        ],
+    );
+    assert_eq!(scheduler.pick(T0), [id(1), id(3)]);
+    scheduler.release_all(&id(3));
+    let later = T0.plus(PATIENCE_MS);
+    line(&mut scheduler, [scoped(4, &["/a/y"]), scoped(5, &["/a/z"])]);
+    assert_eq!(scheduler.pick(later), [id(5)]);
+    assert_eq!(scheduler.why(&id(4), later), for_scope(&[2], 2));
+    scheduler.release_all(&id(1));
+    assert_eq!(scheduler.pick(later), [id(2)]);
 }

@@ -16,6 +16,8 @@ pub struct Front {
     total: i64,
     room: i64,
     owner: i64,
+    scope: i64,
+    lacks_scope: bool,
 }
 
 /// What a job gave back.
@@ -27,20 +29,34 @@ pub struct Released {
     pub attempt: bool,
     /// Whether its place in the tree.
     pub room: bool,
+    /// Whether its scope.
+    pub lease: bool,
 }
 
 impl Front {
-    fn new(job: usize, facts: &Facts, used: &Used, caps: &Caps) -> Self {
+    fn new(job: usize, all: &[Facts], used: &Used, caps: &Caps) -> Self {
+        let facts = &all[job];
         let missing = |used: u32, cap: u32| (i64::from(used) - i64::from(cap) + 1).max(0);
         let owner = facts
             .owner_cap
             .map_or(0, |cap| missing(used.owners[facts.owner], cap));
+        let scope = if used.leases.contains(&job) {
+            0
+        } else {
+            let holders = used.leases.iter();
+            let holders = holders.filter(|other| all[**other].clashes(facts));
+            i64::try_from(holders.count()).unwrap_or(i64::MAX)
+        };
         Self {
             job,
             caps: *caps,
             total: missing(used.total, caps.total),
-            room: missing(used.rooms[facts.room()], facts.room_cap(caps)),
+            room: facts
+                .room()
+                .map_or(0, |room| missing(used.rooms[room], facts.room_cap(caps))),
             owner,
+            scope,
+            lacks_scope: scope > 0,
         }
     }
 }
@@ -85,7 +101,7 @@ impl Oracle {
         for (index, job) in waiting.iter().enumerate() {
             let facts = &self.facts[*job];
             let caps = &self.caps_in(facts.tree, caps);
-            if !self.used.fits(facts, caps) {
+            if !self.used.fits(facts, caps) || !self.may_write(&self.used, *job) {
                 continue;
             }
             let keepers: Vec<&Facts> = waiting[..index]
@@ -98,8 +114,10 @@ impl Oracle {
                 .filter(|keeper| keeper.room() == facts.room())
                 .count();
             let room_kept = in_room > 0
-                && self.used.rooms[facts.room()] as usize + in_room
-                    >= facts.room_cap(caps) as usize;
+                && facts.room().is_some_and(|room| {
+                    self.used.rooms[room] as usize + in_room >= facts.room_cap(caps) as usize
+                });
+            let scope_kept = keepers.iter().any(|keeper| keeper.clashes(facts));
             let caps_of_owner: Vec<u32> = keepers
                 .iter()
                 .filter(|keeper| keeper.owner == facts.owner)
@@ -110,7 +128,7 @@ impl Oracle {
                 self.used.owners[facts.owner] as usize + caps_of_owner.len() >= cap as usize
             });
             rule!(
-                room_kept || owner_kept,
+                room_kept || owner_kept || scope_kept,
                 "job {job} could start and does not: {:?}, {caps:?}, {facts:?}",
                 self.used
             );
@@ -132,7 +150,9 @@ impl Oracle {
             let kept_out = waiting[..index].iter().any(|other| {
                 let keeper = &self.facts[*other];
                 self.out_of_patience(*other, now)
-                    && (keeper.room() == facts.room() || keeper.owner == facts.owner)
+                    && (keeper.room() == facts.room()
+                        || keeper.owner == facts.owner
+                        || keeper.clashes(facts))
             });
             if kept_out {
                 continue;
@@ -143,8 +163,11 @@ impl Oracle {
             {
                 let mut without = self.used.clone();
                 without.give(&self.facts[*other]);
+                if !self.status[*other].returned {
+                    without.leases.remove(other);
+                }
                 rule!(
-                    !without.fits(facts, caps),
+                    !without.fits(facts, caps) || !self.may_write(&without, *job),
                     "job {other} started instead of job {job}, which was earlier"
                 );
             }
@@ -175,13 +198,20 @@ impl Oracle {
         {
             let taker = &self.facts[*other];
             let room = taker.room() != facts.room()
-                || self.used.rooms[facts.room()] < facts.room_cap(caps);
+                || facts
+                    .room()
+                    .is_none_or(|room| self.used.rooms[room] < facts.room_cap(caps));
+            let scope = self.used.leases.contains(first)
+                || self.status[*other].returned
+                || !taker.clashes(facts);
             let owner = taker.owner != facts.owner
                 || facts
                     .owner_cap
                     .is_none_or(|cap| self.used.owners[facts.owner] < cap);
+            // It keeps no slots from those who may hold its scope.
+            let slots = (room && owner) || !self.may_write(&self.used, *first);
             rule!(
-                room && owner,
+                slots && scope,
                 "job {other} took what job {first} has waited for too long"
             );
         }
@@ -220,7 +250,7 @@ impl Oracle {
         let alone = released.iter().any(|one| !one.attempt);
         let known = known.filter(|_| !alone);
         let Some(mut front) = known else {
-            self.front = Some(Front::new(first, facts, &self.used, caps));
+            self.front = Some(Front::new(first, &self.facts, &self.used, caps));
             return Ok(());
         };
         for one in released {
@@ -228,8 +258,22 @@ impl Oracle {
             front.total -= i64::from(one.attempt);
             front.room -= i64::from(one.room && other.room() == facts.room());
             front.owner -= i64::from(one.attempt && other.owner == facts.owner);
+            front.scope -= i64::from(one.lease && other.clashes(facts));
         }
-        let starved = front.total <= 0 && front.room <= 0 && front.owner <= 0;
+        if front.lacks_scope {
+            let has_it = self.may_write(&self.used, first);
+            rule!(
+                has_it || front.scope > 0,
+                "job {first} starves for its scope: {front:?}, {:?}",
+                self.used
+            );
+            // Only now it keeps slots for itself.
+            let fresh = || Front::new(first, &self.facts, &self.used, caps);
+            self.front = Some(if has_it { fresh() } else { front });
+            return Ok(());
+        }
+        let missing = [front.total, front.room, front.owner];
+        let starved = missing.iter().all(|missing| *missing <= 0);
         rule!(!starved, "job {first} starves: {front:?}, {:?}", self.used);
         self.front = Some(front);
         Ok(())

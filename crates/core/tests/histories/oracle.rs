@@ -25,6 +25,8 @@ pub const TREES: usize = 3;
 pub const TREE_NAMES: [&str; TREES] = ["a", "b", "c"];
 /// Number of owners in the world.
 pub const OWNERS: usize = 3;
+/// Folders of each tree; the second lies in the first.
+pub const FOLDERS: [&str; 3] = ["x", "x/y", "z"];
 
 /// Failures after which the same work may succeed.
 const PASSING: [FailureCode; 4] = [
@@ -45,6 +47,8 @@ pub struct Facts {
     pub tree: usize,
     /// Reader or writer.
     pub access: Access,
+    /// Folders of the tree that it alone writes: none, or some of [`FOLDERS`].
+    pub scope: Vec<usize>,
     /// Which owner.
     pub owner: usize,
     /// The owner's cap, as this job states it.
@@ -58,9 +62,18 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Which of the rooms (readers or writers of a tree) it takes a slot of.
-    pub fn room(&self) -> usize {
-        self.tree * 2 + usize::from(self.access == Access::Write)
+    /// Which of the rooms (readers or writers of a tree) it takes a slot of. A
+    /// writer with a scope takes none.
+    pub fn room(&self) -> Option<usize> {
+        let room = self.tree * 2 + usize::from(self.access == Access::Write);
+        self.scope.is_empty().then_some(room)
+    }
+
+    /// Whether it may not write while another one does, by their scopes.
+    pub fn clashes(&self, other: &Self) -> bool {
+        let nested = |a: usize, b: usize| a == b || a + b == 1;
+        let mut own = self.scope.iter();
+        self.tree == other.tree && own.any(|a| other.scope.iter().any(|b| nested(*a, *b)))
     }
 
     /// The cap of that room.
@@ -72,7 +85,9 @@ impl Facts {
     }
 
     fn same_demand(&self, other: &Self) -> bool {
-        self.room() == other.room()
+        self.tree == other.tree
+            && self.access == other.access
+            && self.scope == other.scope
             && self.owner == other.owner
             && self.owner_cap == other.owner_cap
     }
@@ -123,27 +138,35 @@ pub struct Used {
     pub rooms: [u32; TREES * 2],
     /// Of each owner.
     pub owners: [u32; OWNERS],
+    /// Jobs that hold their scope.
+    pub leases: BTreeSet<usize>,
 }
 
 impl Used {
-    /// Whether a job can start.
+    /// Whether there are slots for a job.
     pub fn fits(&self, job: &Facts, caps: &Caps) -> bool {
         self.total < caps.total
-            && self.rooms[job.room()] < job.room_cap(caps)
+            && job
+                .room()
+                .is_none_or(|room| self.rooms[room] < job.room_cap(caps))
             && job.owner_cap.is_none_or(|cap| self.owners[job.owner] < cap)
     }
 
     /// Takes a job's slots.
     pub fn take(&mut self, job: &Facts) {
         self.total += 1;
-        self.rooms[job.room()] += 1;
+        if let Some(room) = job.room() {
+            self.rooms[room] += 1;
+        }
         self.owners[job.owner] += 1;
     }
 
     /// Gives a job's slots back.
     pub fn give(&mut self, job: &Facts) {
         self.give_but_room(job);
-        self.rooms[job.room()] -= 1;
+        if let Some(room) = job.room() {
+            self.rooms[room] -= 1;
+        }
     }
 
     /// Gives back all but the place in the tree.
@@ -278,6 +301,15 @@ impl Oracle {
         }
     }
 
+    /// Whether a job has its scope, or nobody keeps it from it.
+    pub fn may_write(&self, used: &Used, job: usize) -> bool {
+        used.leases.contains(&job)
+            || !used
+                .leases
+                .iter()
+                .any(|other| self.facts[*other].clashes(&self.facts[job]))
+    }
+
     /// Judges a decision.
     pub fn judge(
         &mut self,
@@ -345,6 +377,7 @@ impl Oracle {
                     job,
                     attempt: true,
                     room: !self.left.contains(&job),
+                    lease: !self.used.leases.contains(&job),
                 });
             }
         }
@@ -377,6 +410,7 @@ impl Oracle {
             job,
             attempt: false,
             room: true,
+            lease: true,
         })
     }
 
@@ -384,7 +418,10 @@ impl Oracle {
     pub fn give_room(&mut self, job: usize) -> bool {
         let held = self.left.remove(&job);
         if held {
-            self.used.rooms[self.facts[job].room()] -= 1;
+            self.used.leases.remove(&job);
+            if let Some(room) = self.facts[job].room() {
+                self.used.rooms[room] -= 1;
+            }
         }
         held
     }
@@ -431,6 +468,9 @@ impl Oracle {
                 status.phase = Phase::Live(*attempt);
                 status.passed_since = None;
                 self.used.take(facts);
+                if !facts.scope.is_empty() {
+                    self.used.leases.insert(job);
+                }
             }
             LifecycleEvent::AttemptRunning { attempt, .. }
             | LifecycleEvent::ThreadKnown { attempt, .. }
@@ -487,6 +527,9 @@ impl Oracle {
                 status.phase = Phase::Ended {
                     completed: end.outcome == Outcome::Completed,
                 };
+                if end.leftovers.is_empty() {
+                    self.used.leases.remove(&job);
+                }
                 match phase {
                     Phase::Live(_) if end.leftovers.is_empty() => self.used.give(facts),
                     Phase::Live(_) => {
@@ -509,6 +552,11 @@ impl Oracle {
         );
         let caps = &self.caps_in(facts.tree, caps);
         rule!(
+            self.may_write(&self.used, job),
+            "job {job} starts and another one holds its scope: {:?}",
+            self.used.leases
+        );
+        rule!(
             self.used.fits(facts, caps),
             "job {job} starts over a cap: {:?}, {caps:?}, {facts:?}",
             self.used
@@ -518,6 +566,7 @@ impl Oracle {
             self.facts[*other].same_demand(facts)
                 && self.place(*other) < place
                 && self.ready(*other, now)
+                && self.may_write(&self.used, *other)
         });
         rule!(
             passed.is_none(),

@@ -20,6 +20,7 @@ use convoke_core::{
     retry::RetryPolicy,
     sandbox::{Access, Sandbox},
     scheduler::{Blocked, Caps, Need},
+    scope::Scope,
     spec::{JobSpec, SPEC_VERSION, Work},
     time::UnixMillis,
 };
@@ -27,7 +28,7 @@ use convoke_core::{
 use self::messages::{Runner, Talks, never_started, settled};
 use crate::{
     history::{History, Kind, Profile, Step},
-    oracle::{Facts, OWNERS, Oracle, Phase, TREE_NAMES, TREES, rule},
+    oracle::{FOLDERS, Facts, OWNERS, Oracle, Phase, TREE_NAMES, TREES, rule},
     random::Random,
 };
 
@@ -57,6 +58,10 @@ impl Ids {
     pub fn index(&self, id: &JobId) -> usize {
         self.indices[id]
     }
+}
+
+fn tree_folder(tree: usize) -> PathBuf {
+    PathBuf::from(TREE_NAMES[tree])
 }
 
 /// The world of one history.
@@ -172,7 +177,9 @@ impl<'a> World<'a> {
             writers: floor(writers),
         })?;
         let mut random = Random::new(0);
-        let rounds = 20 + 4 * self.folded.len();
+        // Jobs of one scope run one after the other, and each may be told several
+        // times to come back in ten minutes.
+        let rounds = 20 + 130 * self.folded.len();
         for _ in 0..rounds {
             self.now = self.now.plus(20_000);
             self.submit(Input::Tick)?;
@@ -191,7 +198,12 @@ impl<'a> World<'a> {
             }
         }
         for (job, folded) in self.folded.iter().enumerate() {
-            rule!(folded.is_over(), "job {job} never ends: {:?}", folded.state);
+            rule!(
+                folded.is_over(),
+                "job {job} never ends: {:?}, {:?}",
+                folded.state,
+                self.dispatcher.why_queued(&folded.id, self.now)
+            );
             let replayed = Job::replay(&self.log_of[job]);
             rule!(
                 replayed.as_ref() == Some(folded),
@@ -241,7 +253,8 @@ impl<'a> World<'a> {
         };
         self.log_of.push(Vec::new());
         self.log(self.now, id.clone(), accepted);
-        let attempts = if random.chance(8) {
+        // Those that were accepted before held their scopes one after the other.
+        let attempts = if facts.scope.is_empty() && random.chance(8) {
             1 + random.number(2)
         } else {
             0
@@ -300,6 +313,15 @@ impl<'a> World<'a> {
         };
         let needs = others(random, percent);
         let after = others(random, percent / 2);
+        let access = if random.chance(50) {
+            Access::Read
+        } else {
+            Access::Write
+        };
+        let scoped = access == Access::Write && random.chance(40);
+        let scope: BTreeSet<usize> = (0..usize::from(scoped) + random.below(2))
+            .map(|_| random.below(FOLDERS.len()))
+            .collect();
         Facts {
             seq: self.log.len() as u64 + 1,
             priority: if crowded {
@@ -308,11 +330,8 @@ impl<'a> World<'a> {
                 [0, 0, 0, 1, -1][random.below(5)]
             },
             tree: random.below(TREES),
-            access: if random.chance(50) {
-                Access::Read
-            } else {
-                Access::Write
-            },
+            access,
+            scope: scope.into_iter().filter(|_| scoped).collect(),
             owner: random.below(OWNERS),
             owner_cap: random.chance(50).then(|| 1 + random.number(3)),
             needs,
@@ -332,9 +351,17 @@ impl<'a> World<'a> {
             work: Work::Command { argv: Vec::new() },
             label: None,
             working_directory: PathBuf::new(),
-            tree: PathBuf::from(TREE_NAMES[facts.tree]),
+            tree: tree_folder(facts.tree),
             sandbox: Sandbox::WorkspaceWrite,
             access: facts.access,
+            scope: (!facts.scope.is_empty()).then(|| Scope {
+                write: facts
+                    .scope
+                    .iter()
+                    .map(|folder| tree_folder(facts.tree).join(FOLDERS[*folder]))
+                    .collect(),
+                read: Vec::new(),
+            }),
             limits: Limits::default(),
             retry: RetryPolicy {
                 attempts: facts.attempts,

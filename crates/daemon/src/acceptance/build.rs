@@ -21,7 +21,7 @@ use convoke_core::{
 };
 use convoke_store::{IdempotencyKey, NewJob, Resolved};
 
-use super::{Built, check, owner_of, session_turn};
+use super::{Built, check, owner_of, scope, session_turn};
 use crate::{
     api_errors,
     config::{Ceiling, Config, ceiling_of},
@@ -87,6 +87,8 @@ pub fn build(
         Some(hidden) => (hidden, Some(work)),
         None => (work, None),
     };
+    let access = power::access_of(request.access.map(Access::from), sandbox);
+    let scope = scope::of_request(request, &folder, sandbox, access)?;
     let spec = JobSpec {
         version: SPEC_VERSION,
         work,
@@ -94,7 +96,8 @@ pub fn build(
         working_directory: folder,
         tree,
         sandbox,
-        access: power::access_of(request.access.map(Access::from), sandbox),
+        access,
+        scope,
         limits: limits_of(request, context.config, &ceiling),
         retry: retry_of(request, context.config)?,
         needs: needs_of(context, request, &id)?,

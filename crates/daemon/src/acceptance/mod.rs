@@ -4,6 +4,7 @@
 mod build;
 mod check;
 mod repeats;
+mod scope;
 
 use std::{collections::HashMap, sync::Arc};
 

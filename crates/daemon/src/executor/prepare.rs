@@ -28,7 +28,7 @@ use convoke_core::{
 use crate::{
     config::Config,
     discovery::{Environment, TurnSettings},
-    error_chain,
+    error_chain, scope_folders,
     state::Daemon,
 };
 
@@ -49,6 +49,18 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
             ),
         )
     })?;
+    check_folder("the working folder", &job.spec.working_directory)?;
+    scope_folders::make(daemon, job)
+        .await
+        .map_err(|(folder, error)| {
+            Failure::new(
+                FailureCode::Workspace,
+                format!(
+                    "the folder {}, which the job is to write in, cannot be made: {error}",
+                    folder.display()
+                ),
+            )
+        })?;
     check_folders(job)?;
     let secret_work = daemon.home.read_secret_work(&job.id).unwrap_or_default();
     let launch = match secret_work.as_ref().unwrap_or(&job.spec.work) {
@@ -62,7 +74,9 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
 /// Checks that the job's folders are still those that were accepted: a link
 /// put in their place meanwhile would let the worker write where it points.
 fn check_folders(job: &Job) -> Result<(), Failure> {
-    check_folder("the working folder", &job.spec.working_directory)?;
+    for folder in job.spec.scope.iter().flat_map(|scope| &scope.write) {
+        check_folder("the folder of its scope", folder)?;
+    }
     if let Work::Agent(work) = &job.spec.work {
         for folder in &work.add_dirs {
             check_folder("the added folder", folder)?;
@@ -226,6 +240,7 @@ async fn agent_launch(
         capabilities: &codex.capabilities,
         work,
         sandbox: job.spec.sandbox,
+        scope: job.spec.scope.as_ref(),
         working_directory: folder,
         thread: resumed.thread.as_deref(),
         earlier_prompt: resumed.earlier_prompt.as_deref(),

@@ -60,6 +60,7 @@ fn start(work: &AgentWork, thread: Option<&str>) -> Result<Launch, LaunchError> 
         capabilities: &Capabilities::of(REFERENCE).unwrap(),
         work,
         sandbox: Sandbox::ReadOnly,
+        scope: None,
         working_directory: Path::new("/repo"),
         thread,
         earlier_prompt: None,
