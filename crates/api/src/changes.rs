@@ -52,11 +52,96 @@ pub struct JobChanges {
 }
 
 /// Where a job works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WorkspaceKind {
     /// In the working tree as it is, together with others.
+    #[default]
     Shared,
+    /// In a working tree of its own, which begins with what the caller's holds,
+    /// uncommitted and untracked included.
+    Worktree,
+}
+
+impl WorkspaceKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Shared, Self::Worktree];
+
+    /// The kind as sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Worktree => "worktree",
+        }
+    }
+}
+
+/// Body of `POST /v1/jobs/{id}/apply`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApplyRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Answer to `POST /v1/jobs/{id}/apply`: either all is applied, or there are
+/// conflicts and nothing is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyResponse {
+    /// Paths that are as the job left them, or merged with what was edited since.
+    pub applied: Vec<String>,
+    /// Paths that cannot be merged.
+    pub conflicts: Vec<ApplyConflict>,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// Top of the working tree; paths are relative to it.
+    pub top: String,
+    /// The state before, to undo it; none if nothing was written.
+    pub checkpoint_id: Option<String>,
+}
+
+/// A path that was edited in the working tree in another way than by the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyConflict {
+    /// The path.
+    pub path: String,
+    /// Why it cannot be merged.
+    pub reason: String,
+    /// The lines that differ from what the job began with.
+    pub hunks: Vec<ApplyHunk>,
+}
+
+/// Lines that were changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyHunk {
+    /// `job` or `tree`: whose version the lines are counted in.
+    pub side: String,
+    /// First line, from 1; where lines only went, the line before.
+    pub start: u64,
+    /// Number of lines.
+    pub lines: u64,
+}
+
+/// Body of `POST /v1/jobs/{id}/discard`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DiscardRequest {
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// Answer to `POST /v1/jobs/{id}/discard`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscardResponse {
+    /// Whether there was something to discard.
+    pub success: bool,
 }
 
 /// One path that changed.

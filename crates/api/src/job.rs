@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    changes::WorkspaceKind,
     spawn::Scope,
     values::{Access, Sandbox, State},
 };
@@ -28,6 +29,12 @@ pub struct JobView {
     pub sandbox: Sandbox,
     /// Reader or writer.
     pub access: Access,
+    /// Where it works.
+    #[serde(default)]
+    pub workspace: WorkspaceKind,
+    /// Its own working tree, while there is one.
+    #[serde(default)]
+    pub worktree: Option<String>,
     /// The folders it is about, absolute, if it said so.
     #[serde(default)]
     pub scope: Option<Scope>,

@@ -46,6 +46,14 @@ pub fn document() -> Value {
         paths::ROLLBACK,
         "Take back what a job changed, or what jobs changed since a state",
     );
+    builder.post::<changes::ApplyRequest, changes::ApplyResponse>(
+        paths::JOB_APPLY,
+        "Bring what a job did in a working tree of its own into the caller's, all or nothing",
+    );
+    builder.post::<changes::DiscardRequest, changes::DiscardResponse>(
+        paths::JOB_DISCARD,
+        "Drop what a job did in a working tree of its own",
+    );
     builder
         .post::<control::CancelRequest, control::CancelResponse>(paths::JOB_CANCEL, "Stop a job");
     builder.post::<(), control::ReleaseResponse>(
@@ -165,7 +173,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 20);
+        assert_eq!(paths.len(), 22);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

@@ -20,6 +20,10 @@ pub const CONFLICTS: &str = "/v1/conflicts";
 pub const RECONCILE: &str = "/v1/reconcile";
 /// `POST`: take changes back.
 pub const ROLLBACK: &str = "/v1/rollback";
+/// `POST`: bring what a job did in a working tree of its own into the caller's.
+pub const JOB_APPLY: &str = "/v1/jobs/{job}/apply";
+/// `POST`: drop what a job did in a working tree of its own.
+pub const JOB_DISCARD: &str = "/v1/jobs/{job}/discard";
 /// `POST`: stop a job.
 pub const JOB_CANCEL: &str = "/v1/jobs/{job}/cancel";
 /// `POST`: let go of what is left of a job that is over.

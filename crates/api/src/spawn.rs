@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::Caller,
+    changes::WorkspaceKind,
     error::ApiError,
     job::JobView,
     values::{Access, ReasoningEffort, Sandbox},
@@ -70,6 +71,9 @@ pub struct JobRequest {
     /// Further folders the agent may write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub add_dirs: Vec<String>,
+    /// Where the job works; `workspace.kind` of the configuration if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceKind>,
     /// The folders the job is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,

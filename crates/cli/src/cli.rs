@@ -82,6 +82,10 @@ pub enum Command {
     Reconcile(commands::reconcile::Reconcile),
     /// Take back what a job changed
     Rollback(commands::rollback::Rollback),
+    /// Bring what a job did in a working tree of its own into yours
+    Apply(commands::apply::Apply),
+    /// Drop what a job did in a working tree of its own
+    Discard(commands::apply::Discard),
     /// Stop jobs
     Cancel(commands::cancel::Cancel),
     /// Stop a job and go on in its conversation with another prompt
@@ -123,6 +127,8 @@ impl Command {
             Self::Conflicts(command) => command.run(context),
             Self::Reconcile(command) => command.run(context),
             Self::Rollback(command) => command.run(context),
+            Self::Apply(command) => command.run(context),
+            Self::Discard(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Interrupt(command) => command.run(context),
             Self::Release(command) => command.run(context),

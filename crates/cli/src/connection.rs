@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use convoke_api::{
     changes::{
-        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, ReconcileRequest, ReconcileResponse,
-        RollbackRequest, RollbackResponse,
+        ApplyRequest, ApplyResponse, ChangesQuery, Conflicts, ConflictsQuery, DiscardRequest,
+        DiscardResponse, JobChanges, ReconcileRequest, ReconcileResponse, RollbackRequest,
+        RollbackResponse,
     },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
@@ -96,6 +97,16 @@ impl Connection {
     /// Takes changes back.
     pub async fn rollback(&self, request: &RollbackRequest) -> Answer<RollbackResponse> {
         self.client.rollback(request).await.map_err(refused)
+    }
+
+    /// Brings what a job did in a working tree of its own into the caller's.
+    pub async fn apply(&self, job: &str, request: &ApplyRequest) -> Answer<ApplyResponse> {
+        self.client.apply(job, request).await.map_err(refused)
+    }
+
+    /// Drops what a job did in a working tree of its own.
+    pub async fn discard(&self, job: &str, request: &DiscardRequest) -> Answer<DiscardResponse> {
+        self.client.discard(job, request).await.map_err(refused)
     }
 
     /// Lets go of what is left of an ended job.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use convoke_api::{
+    changes::WorkspaceKind,
     spawn::{JobRequest, McpServers, ReviewRequest, Scope},
     values::{Access, ReasoningEffort, Sandbox},
 };
@@ -121,6 +122,9 @@ struct PlaceOptions {
     /// Start the agent in this folder instead of the current one
     #[arg(short = 'C', long = "cd", value_name = "DIR")]
     cd: Option<PathBuf>,
+    /// Choose where the job works: in the folder as it is (shared), or in a copy of its own that begins with what the folder holds now (worktree)
+    #[arg(long, value_name = "WORKSPACE", value_parser = words::workspace())]
+    workspace: Option<WorkspaceKind>,
     /// Let the job write below this folder of its working folder only; jobs that would write in the same one run one after the other; may be repeated
     #[arg(long, value_name = "DIR")]
     scope: Vec<String>,
@@ -210,6 +214,7 @@ impl PlaceOptions {
             .iter()
             .map(|folder| absolute(folder))
             .collect::<Result<_, _>>()?;
+        request.workspace = self.workspace;
         if !self.scope.is_empty() || !self.scope_read.is_empty() {
             request.scope = Some(Scope {
                 write: self.scope,

@@ -1,7 +1,10 @@
 //! Parsers for the closed sets of words of the API.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use convoke_api::values::{Access, ReasoningEffort, Sandbox};
+use convoke_api::{
+    changes::WorkspaceKind,
+    values::{Access, ReasoningEffort, Sandbox},
+};
 
 /// What an agent may write.
 pub fn sandbox() -> impl TypedValueParser<Value = Sandbox> {
@@ -19,6 +22,16 @@ pub fn access() -> impl TypedValueParser<Value = Access> {
     PossibleValuesParser::new(["read", "write"]).map(|word| match word.as_str() {
         "read" => Access::Read,
         _ => Access::Write,
+    })
+}
+
+/// Where a job works.
+pub fn workspace() -> impl TypedValueParser<Value = WorkspaceKind> {
+    PossibleValuesParser::new(WorkspaceKind::ALL.map(WorkspaceKind::as_str)).map(|word| {
+        WorkspaceKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .unwrap_or_default()
     })
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use convoke_api::{
     changes::{
-        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, ReconcileRequest, ReconcileResponse,
-        RollbackRequest, RollbackResponse,
+        ApplyRequest, ApplyResponse, ChangesQuery, Conflicts, ConflictsQuery, DiscardRequest,
+        DiscardResponse, JobChanges, ReconcileRequest, ReconcileResponse, RollbackRequest,
+        RollbackResponse,
     },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
@@ -174,6 +175,26 @@ impl Client {
     /// [`ClientError`].
     pub async fn rollback(&self, request: &RollbackRequest) -> Answer<RollbackResponse> {
         let mut call = post(paths::ROLLBACK, request);
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
+    /// Brings what a job did in a working tree of its own into the caller's.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn apply(&self, job: &str, request: &ApplyRequest) -> Answer<ApplyResponse> {
+        let mut call = post(&of_job(paths::JOB_APPLY, job)?, request);
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
+    /// Drops what a job did in a working tree of its own.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn discard(&self, job: &str, request: &DiscardRequest) -> Answer<DiscardResponse> {
+        let mut call = post(&of_job(paths::JOB_DISCARD, job)?, request);
         call.limit = TREE;
         self.ask(call).await
     }

@@ -15,6 +15,8 @@
 //! first attempt until it is over: who wants one of them, or one within or above
 //! it, waits.
 //!
+//! A job with a working tree of its own takes a slot of the daemon only.
+//!
 //! Where writers collided, fewer of them may be at once: see [`crate::writer_caps`].
 
 mod leases;

@@ -35,6 +35,9 @@ pub struct JobSpec {
     pub sandbox: Sandbox,
     /// Reader or writer of the tree.
     pub access: Access,
+    /// Whether it works in the tree itself.
+    #[serde(default, skip_serializing_if = "Workspace::is_shared")]
+    pub workspace: Workspace,
     /// The folders it is about, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
@@ -61,7 +64,7 @@ impl JobSpec {
     #[must_use]
     pub fn leased(&self) -> &[PathBuf] {
         match (&self.scope, self.access) {
-            (Some(scope), Access::Write) => &scope.write,
+            (Some(scope), Access::Write) if self.workspace.is_shared() => &scope.write,
             _ => &[],
         }
     }
@@ -88,6 +91,37 @@ impl JobSpec {
             within: self.working_directory.clone(),
             temp: temp.to_vec(),
         })
+    }
+}
+
+/// Where a job works.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Workspace {
+    /// In the tree itself, together with others.
+    #[default]
+    Shared,
+    /// In a working tree of its own that began as a copy of the tree.
+    Worktree {
+        /// The job for which it was made: this one, or one that it continues.
+        of: JobId,
+    },
+}
+
+impl Workspace {
+    /// Whether it is the tree itself.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        *self == Self::Shared
+    }
+
+    /// The job for which the working tree was made, if it is one of its own.
+    #[must_use]
+    pub fn own(&self) -> Option<&JobId> {
+        match self {
+            Self::Shared => None,
+            Self::Worktree { of } => Some(of),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use convoke_agents::claims;
 use convoke_api::{
     changes::{
         Attribution, ChangeKind, ChangesQuery, Evidence, JobChanges, PathChange, SkippedPath,
-        WorkspaceKind,
     },
     error::{ApiError, RequestCode},
 };
@@ -25,7 +24,7 @@ use convoke_workspace::{
     tree_diff,
 };
 
-use crate::{checkpoints, error_chain, results, state::Daemon, wait};
+use crate::{checkpoints, error_chain, results, state::Daemon, views, wait, workplaces};
 
 /// How long an answer waits for the state after a job that has just ended.
 const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -97,7 +96,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
         .get(job.id.as_str())
         .cloned()
         .unwrap_or_default();
-    let top = &job.spec.tree;
+    let top = &seen.known.top;
     let claims = claimed_paths(claimed.as_deref(), top);
     Ok(JobChanges {
         complete: seen.is_settled && skipped.is_empty(),
@@ -122,7 +121,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
 fn nothing(job: &Job) -> JobChanges {
     JobChanges {
         job_id: job.id.to_string(),
-        workspace: WorkspaceKind::Shared,
+        workspace: views::workspace(job),
         top: job.spec.tree.display().to_string(),
         complete: false,
         note: None,
@@ -177,6 +176,9 @@ impl Seen {
         repository: &PrivateRepository,
         job: &Job,
     ) -> Result<Self, ApiError> {
+        if let Some(owner) = job.spec.workspace.own() {
+            return Self::of_own_tree(daemon, repository, job, owner);
+        }
         let states = repository.states().map_err(|error| of_repository(&error))?;
         let is_own =
             |state: &KeptState, edge| state.writer == job.id.as_str() && state.edge == edge;
@@ -217,6 +219,49 @@ impl Seen {
         Ok(seen)
     }
 
+    /// The same of a job with a working tree of its own, in which nobody else wrote.
+    fn of_own_tree(
+        daemon: &Daemon,
+        repository: &PrivateRepository,
+        job: &Job,
+        owner: &JobId,
+    ) -> Result<Self, ApiError> {
+        let states = repository
+            .states_of_own_tree(owner.as_str())
+            .map_err(|error| of_repository(&error))?;
+        let base = states.first().ok_or_else(|| not_kept(daemon, job))?;
+        let result = states.last().filter(|state| state.edge == Edge::Result);
+        let result = result.filter(|_| job.is_over());
+        let top = workplaces::of(daemon, job).top;
+        let end = match result {
+            Some(result) => result.checkpoint.clone(),
+            None if !top.is_dir() => return Err(not_kept(daemon, job)),
+            None => {
+                let view = repository.view(&top, owner.as_str());
+                let view = view.map_err(|error| of_repository(&error))?;
+                checkpoints::take(daemon, &view).map_err(|error| of_checkpoint(&error))?
+            }
+        };
+        let before = KeptState {
+            writer: job.id.to_string(),
+            edge: Edge::Before,
+            ..base.clone()
+        };
+        let told = reported(&daemon.home.job_events(&job.id), &top);
+        Ok(Self {
+            states: vec![before.clone()],
+            before,
+            end,
+            is_settled: result.is_some(),
+            writing: BTreeSet::new(),
+            known: Known {
+                reported: BTreeMap::from([(job.id.to_string(), told)]),
+                bounds: BTreeMap::new(),
+                top,
+            },
+        })
+    }
+
     fn writers(&self) -> BTreeSet<String> {
         let began = self.states.iter().map(|state| state.writer.clone());
         began.chain(self.writing.iter().cloned()).collect()
@@ -255,6 +300,8 @@ fn step(writing: &mut BTreeSet<String>, state: &KeptState) {
         Edge::After | Edge::Lost => {
             writing.remove(&state.writer);
         }
+        // In a tree of its own nobody writes in this one.
+        Edge::Base | Edge::Result => {}
     }
 }
 

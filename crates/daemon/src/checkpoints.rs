@@ -20,7 +20,7 @@ use convoke_workspace::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::{clock, error_chain, state::Daemon};
+use crate::{clock, error_chain, state::Daemon, workplaces};
 
 /// Name of the observation that says why there is no state.
 const FAILED: &str = "checkpoint_failed";
@@ -96,7 +96,10 @@ pub async fn turn(tree: &Path) -> tokio::sync::OwnedMutexGuard<()> {
 }
 
 async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) {
-    if !are_kept(job) || !daemon.last_config().checkpoints {
+    // Without them nothing that was done in a working tree of its own could be
+    // applied.
+    let wanted = daemon.last_config().checkpoints || !job.spec.workspace.is_shared();
+    if !are_kept(job) || !wanted {
         return;
     }
     let _turn = turn(&job.spec.tree).await;
@@ -124,6 +127,9 @@ async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) {
 }
 
 fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), CheckpointError> {
+    if let Some(owner) = job.spec.workspace.own() {
+        return keep_result(daemon, job, owner, edge);
+    }
     let repository = open(daemon, &job.spec.tree)?;
     let writer = job.id.as_str();
     if repository.is_open(writer)? != (edge.0 == Edge::After) {
@@ -146,6 +152,31 @@ fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), Checkpo
             Err(error)
         }
     }
+}
+
+/// Keeps what a job with a working tree of its own made of it. What it began with
+/// was kept when the working tree was made.
+fn keep_result(
+    daemon: &Daemon,
+    job: &Job,
+    owner: &JobId,
+    (edge, attempt): (Edge, u32),
+) -> Result<(), CheckpointError> {
+    let top = workplaces::of(daemon, job).top;
+    if edge != Edge::After || !top.is_dir() {
+        return Ok(());
+    }
+    let repository = open(daemon, &job.spec.tree)?;
+    let owner = owner.as_str();
+    let states = repository.states_of_own_tree(owner)?;
+    let Some(last) = states.last() else {
+        return Ok(());
+    };
+    let taken = take(daemon, &repository.view(&top, owner)?)?;
+    if last.edge != Edge::Result || last.checkpoint != taken {
+        repository.keep(owner, (Edge::Result, attempt), clock::now().0, taken)?;
+    }
+    Ok(())
 }
 
 /// Closes writers of which no state after could be kept: rollbacks of a daemon
@@ -181,6 +212,7 @@ pub fn failure(daemon: &Daemon, job: &JobId) -> Option<String> {
 
 /// Forgets what is kept of jobs that are forgotten. Blocking.
 pub fn forget(daemon: &Daemon) {
+    workplaces::forget(daemon);
     let Ok(entries) = fs_err::read_dir(folder(daemon)) else {
         return;
     };
@@ -194,7 +226,7 @@ pub fn forget(daemon: &Daemon) {
                 let name = writer.split('.').next().unwrap_or(writer);
                 JobId::parse(name).is_some_and(|job| is_known(daemon, &job))
             })?;
-            Ok((forgotten, repository.states()?.is_empty()))
+            Ok((forgotten, repository.all_states()?.is_empty()))
         });
         match forgotten {
             Ok((_, true)) if is_gone(&top) => {
@@ -218,8 +250,9 @@ fn is_gone(top: &Path) -> bool {
     found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Not known for sure counts as known.
-fn is_known(daemon: &Daemon, job: &JobId) -> bool {
+/// Whether there is a job. Not known for sure counts as known.
+#[must_use]
+pub fn is_known(daemon: &Daemon, job: &JobId) -> bool {
     if daemon.home.job_folder(job).exists() {
         return true;
     }

@@ -72,7 +72,8 @@ pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts
 /// once in a tree where that happens. Waits for that as long as is reasonable; it
 /// goes on by itself after that. `point` is the end of the job's journal.
 pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) {
-    if job.spec.access != Access::Write || !checkpoints::are_kept(job) {
+    let writes = job.spec.access == Access::Write && job.spec.workspace.is_shared();
+    if !writes || !checkpoints::are_kept(job) {
         return;
     }
     let looking = daemon.tasks.spawn({

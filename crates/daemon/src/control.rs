@@ -210,6 +210,7 @@ fn continued(job: &Job, work: &AgentWork, request: &InterruptRequest) -> JobRequ
             McpServers::None => convoke_api::spawn::McpServers::None,
             McpServers::Only(names) => convoke_api::spawn::McpServers::Only(names.clone()),
         }),
+        workspace: Some(views::workspace(job)),
         scope: job.spec.scope.as_ref().map(views::scope),
         host_skills: Some(work.host_skills),
         output_schema: work.output_schema.clone(),

@@ -2,7 +2,10 @@
 //! and before its end is told: rules that it broke, and collisions with other
 //! jobs. Both become part of the job's record, and events in its feed.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use convoke_api::error::ApiError;
 use convoke_core::{
@@ -18,7 +21,6 @@ use convoke_workspace::{
     git::GitError,
     history::{self, Move},
     private_repository::PrivateRepository,
-    repository,
 };
 
 use crate::{
@@ -100,7 +102,7 @@ fn history_tried(daemon: &Daemon, job: &Job) -> Option<Violation> {
 }
 
 fn history_moved(daemon: &Daemon, job: &Job) -> Result<Option<Violation>, GitError> {
-    let Some(top) = repository::top_level(&job.spec.working_directory) else {
+    let Some(top) = observe::top_of(daemon, job) else {
         return Ok(None);
     };
     if !may_write_history(job, &top) {
@@ -131,7 +133,7 @@ fn history_moved(daemon: &Daemon, job: &Job) -> Result<Option<Violation>, GitErr
 /// What the job certainly changed outside of the folders it may write. Where its
 /// sandbox keeps to them this finds nothing.
 async fn scope_left(daemon: &Arc<Daemon>, job: &Job) -> Option<Violation> {
-    if job.spec.leased().is_empty() || !checkpoints::are_kept(job) {
+    if folders_of(job).is_empty() || !checkpoints::are_kept(job) {
         return None;
     }
     let _turn = checkpoints::turn(&job.spec.tree).await;
@@ -147,7 +149,7 @@ async fn scope_left(daemon: &Arc<Daemon>, job: &Job) -> Option<Violation> {
         }
         Err(_) => return None,
     };
-    let folders = job.spec.leased().iter();
+    let folders = folders_of(job).iter();
     let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
     (!outside.is_empty()).then(|| Violation {
         rule: Rule::Scope,
@@ -161,6 +163,11 @@ async fn scope_left(daemon: &Arc<Daemon>, job: &Job) -> Option<Violation> {
         ),
         items: outside,
     })
+}
+
+/// The folders a job may write, if it said which.
+fn folders_of(job: &Job) -> &[PathBuf] {
+    job.spec.scope.as_ref().map_or(&[], |scope| &scope.write)
 }
 
 fn changed_outside_of_scope(daemon: &Daemon, job: &Job) -> Result<Vec<String>, ApiError> {

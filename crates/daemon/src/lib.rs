@@ -9,6 +9,7 @@
 
 mod acceptance;
 mod api_errors;
+mod apply;
 mod changes;
 mod checkpoints;
 mod clock;
@@ -58,6 +59,7 @@ mod status;
 mod test_hooks;
 mod views;
 mod wait;
+mod workplaces;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 

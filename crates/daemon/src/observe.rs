@@ -10,7 +10,7 @@ use convoke_workspace::{changes, repository, snapshot, snapshot::Snapshot};
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::Semaphore};
 
-use crate::{error_chain, state::Daemon};
+use crate::{error_chain, state::Daemon, workplaces};
 
 /// Names of observations in the store.
 const BEFORE: &str = "before";
@@ -36,7 +36,7 @@ pub struct Observed {
 /// failure is only logged.
 pub async fn before(daemon: &Daemon, job: &Job, attempt: u32) {
     if attempt == 1 {
-        record(daemon, &job.id, top_of(job), BEFORE).await;
+        record(daemon, &job.id, top_of(daemon, job), BEFORE).await;
     }
 }
 
@@ -52,11 +52,16 @@ pub async fn before_if_missing(daemon: &Daemon, job: &Job, attempt: u32) {
 
 /// Records the state after the end.
 pub async fn after(daemon: &Daemon, job: &Job) {
-    record(daemon, &job.id, top_of(job), AFTER).await;
+    record(daemon, &job.id, top_of(daemon, job), AFTER).await;
 }
 
-fn top_of(job: &Job) -> Option<PathBuf> {
-    repository::top_level(&job.spec.working_directory)
+/// The repository a job works in, if it works in one.
+#[must_use]
+pub fn top_of(daemon: &Daemon, job: &Job) -> Option<PathBuf> {
+    let place = workplaces::of(daemon, job);
+    let top = repository::top_level(&place.folder)?;
+    // The state home may lie in a repository, which is none of the job's.
+    (job.spec.workspace.is_shared() || top.starts_with(&place.top)).then_some(top)
 }
 
 async fn record(daemon: &Daemon, job: &JobId, top: Option<PathBuf>, kind: &'static str) {
@@ -93,7 +98,7 @@ pub fn observed(daemon: &Daemon, job: &Job) -> Option<Observed> {
     let mut observations = daemon.store.observations(&job.id).ok()?;
     let before: Snapshot = serde_json::from_value(observations.remove(BEFORE)?).ok()?;
     let after: Snapshot = serde_json::from_value(observations.remove(AFTER)?).ok()?;
-    let top = top_of(job)?;
+    let top = top_of(daemon, job)?;
     // Git is run only for the commits between.
     let _permit = (before.head != after.head)
         .then(|| Handle::current().block_on(AT_ONCE.acquire()))

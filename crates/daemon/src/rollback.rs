@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use convoke_api::{
+    caller::Caller,
     changes::{KeptBoth, RollbackRequest, RollbackResponse, SkippedPath},
     error::{ApiError, RequestCode},
 };
@@ -43,7 +44,26 @@ pub async fn take_back(
         .job(&target.job)
         .map_err(|error| api_errors::of_store(&error))?
         .ok_or_else(|| api_errors::unknown_job(daemon, target.job.as_str()))?;
-    check_power(daemon, &request, &job)?;
+    if target.state.is_none() && !job.spec.workspace.is_shared() {
+        return Err(ApiError::invalid(format!(
+            "job {} worked in a working tree of its own: nothing of it is in {}",
+            job.id,
+            job.spec.tree.display()
+        ))
+        .with_hint(format!(
+            "`convoke discard {}` drops it; what was applied is taken back by the state that `convoke apply` named",
+            job.id
+        )));
+    }
+    if !request.dry_run {
+        check_history(&request)?;
+        check_power(
+            daemon,
+            &request.caller,
+            &job,
+            "taking back changes writes in the working tree",
+        )?;
+    }
     if target.state.is_none() && !job.is_over() {
         return Err(ApiError::invalid(format!(
             "job {} is not over: what it changes can be taken back when it is",
@@ -123,11 +143,8 @@ fn unknown_state(state: &str) -> ApiError {
     .with_hint("states are named after jobs: `<jobId>.before` and `<jobId>.after`, and by the answers of rollbacks")
 }
 
-/// Whoever takes back writes in the tree, and so needs the power to.
-fn check_power(daemon: &Daemon, request: &RollbackRequest, job: &Job) -> Result<(), ApiError> {
-    if request.dry_run {
-        return Ok(());
-    }
+/// Whoever points refs back writes in `.git`.
+fn check_history(request: &RollbackRequest) -> Result<(), ApiError> {
     if request.history && acceptance::is_confined(request.caller.sandbox.map(Sandbox::from)) {
         return Err(ApiError::new(
             RequestCode::PowerExceeded,
@@ -135,26 +152,52 @@ fn check_power(daemon: &Daemon, request: &RollbackRequest, job: &Job) -> Result<
         )
         .with_hint("ask the user to run `convoke rollback JOB --history`"));
     }
+    Ok(())
+}
+
+/// Whether the caller may write in the tree of a job. `what` says why that is
+/// needed.
+///
+/// # Errors
+/// It may not.
+pub fn check_power(
+    daemon: &Daemon,
+    caller: &Caller,
+    job: &Job,
+    what: &str,
+) -> Result<(), ApiError> {
     let config = daemon
         .config()
         .map_err(|error| api_errors::of_config(&error))?;
     let ceiling = ceiling_of(&job.spec.tree).map_err(|error| api_errors::of_config(&error))?;
-    let folder = acceptance::folder_of(&request.caller)?;
+    let folder = acceptance::folder_of(caller)?;
     let bounds = power::Bounds {
-        caller: request.caller.sandbox.map(Sandbox::from),
+        caller: caller.sandbox.map(Sandbox::from),
         caller_folder: &folder,
         policy: config.max_sandbox,
         repository: ceiling.max_sandbox,
     };
     let needed = Sandbox::WorkspaceWrite;
     power::grant_sandbox(&bounds, Some(needed), needed).map_err(|mut error| {
-        error.message = format!(
-            "taking back changes writes in the working tree: {}",
-            error.message
-        );
+        error.message = format!("{what}: {}", error.message);
         error
     })?;
     power::check_folder(&bounds, needed, "jobId", &job.spec.tree)
+}
+
+/// A name for what is about to write on behalf of a job: `<job>.<what>-<number>`.
+///
+/// # Errors
+/// The states cannot be read.
+pub fn free_name(
+    repository: &PrivateRepository,
+    job: &Job,
+    what: &str,
+) -> Result<String, ApiError> {
+    let states = repository.states().map_err(|error| of_repository(&error))?;
+    let name = |n: usize| format!("{}.{what}-{n}", job.id);
+    let free = |n: &usize| !states.iter().any(|state| state.writer == name(*n));
+    Ok(name((1..).find(free).unwrap_or(1)))
 }
 
 struct Work<'a> {
@@ -272,7 +315,7 @@ impl Work<'_> {
             let report = rollback::take_back(self.repository, states, &suffix, true, may);
             return Ok(self.answer(report.map_err(failed)?, None));
         }
-        let writer = self.writer()?;
+        let writer = free_name(self.repository, self.job, "rollback")?;
         let keep = |edge, checkpoint| {
             let kept = self
                 .repository
@@ -285,17 +328,6 @@ impl Work<'_> {
         let after = self.now().unwrap_or(now);
         keep(Edge::After, after)?;
         Ok(self.answer(report.map_err(failed)?, Some(undo)))
-    }
-
-    /// A name for what is about to write: the job it takes back, and a number.
-    fn writer(&self) -> Result<String, ApiError> {
-        let states = self
-            .repository
-            .states()
-            .map_err(|error| of_repository(&error))?;
-        let name = |n: usize| format!("{}.rollback-{n}", self.job.id);
-        let free = |n: &usize| !states.iter().any(|state| state.writer == name(*n));
-        Ok(name((1..).find(free).unwrap_or(1)))
     }
 
     fn answer(&self, report: Report, checkpoint_id: Option<String>) -> RollbackResponse {

@@ -9,7 +9,7 @@ use std::{
 use convoke_core::{ids::JobId, job::Job};
 use serde_json::json;
 
-use crate::{error_chain, state::Daemon};
+use crate::{error_chain, state::Daemon, workplaces};
 
 /// Name of the observation in the store: the folders that were made for a job,
 /// outermost first.
@@ -20,10 +20,10 @@ const MADE: &str = "scope_folders";
 /// # Errors
 /// One cannot be made; the path says which.
 pub async fn make(daemon: &Daemon, job: &Job) -> Result<(), (PathBuf, io::Error)> {
-    let scope = job.spec.scope.as_ref();
-    let folders = scope.map_or(&[][..], |scope| &scope.write);
+    let place = workplaces::of(daemon, job);
+    let scope = job.spec.scope.as_ref().map(|scope| place.scope(scope));
     let mut missing: Vec<PathBuf> = Vec::new();
-    for folder in folders {
+    for folder in scope.iter().flat_map(|scope| &scope.write) {
         let above = folder.ancestors().take_while(|folder| !folder.exists());
         missing.extend(above.map(Path::to_owned));
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use convoke_api::{
+    changes::WorkspaceKind,
     error::ApiError,
     job::{
         AttemptView, ConflictNote, JobView, LimitsView, LivenessView, ProcessView, QueueView,
@@ -18,11 +19,11 @@ use convoke_core::{
     job::{Job, JobState},
     lifecycle::Outcome,
     scheduler::Blocked,
-    spec::{AgentTask, ReviewTarget, Work},
+    spec::{AgentTask, ReviewTarget, Work, Workspace},
     time::UnixMillis,
 };
 
-use crate::{api_errors, clock, liveness, state::Daemon};
+use crate::{api_errors, clock, liveness, state::Daemon, workplaces};
 
 /// Characters of a prompt shown as the summary.
 const SUMMARY: usize = 200;
@@ -56,6 +57,8 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         working_directory: job.spec.working_directory.display().to_string(),
         sandbox: job.spec.sandbox.into(),
         access: job.spec.access.into(),
+        workspace: workspace(job),
+        worktree: workplaces::existing(daemon, job).map(|top| top.display().to_string()),
         scope: job.spec.scope.as_ref().map(scope),
         model,
         summary: summary(&job.spec.work),
@@ -107,6 +110,15 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         Some(Outcome::Completed) | None => {}
     }
     view
+}
+
+/// Where a job works.
+#[must_use]
+pub fn workspace(job: &Job) -> WorkspaceKind {
+    match job.spec.workspace {
+        Workspace::Shared => WorkspaceKind::Shared,
+        Workspace::Worktree { .. } => WorkspaceKind::Worktree,
+    }
 }
 
 /// A scope as shown, and asked for.

@@ -1,6 +1,8 @@
 //! The tools as published: names, descriptions, schemas, annotations.
 
-use convoke_api::changes::{Conflicts, JobChanges, RollbackResponse};
+use convoke_api::changes::{
+    ApplyResponse, Conflicts, DiscardResponse, JobChanges, RollbackResponse,
+};
 use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::Value;
 
@@ -147,6 +149,18 @@ fn others() -> Vec<Tool> {
             "Take back what one job changed, or what jobs changed since a state. Later edits are kept, and the answer names the state before, to undo it.",
             input::<changes::WhatToTakeBack>(),
             output::<RollbackResponse>(),
+        ),
+        acts(
+            "codex_apply",
+            "Bring what a job did in a working tree of its own (workspace worktree) into yours. Later edits are merged; where that is impossible nothing is written and the conflicts are named.",
+            input_of_both::<status::OneJob, changes::WhetherToApply>(),
+            output::<ApplyResponse>(),
+        ),
+        acts(
+            "codex_discard",
+            "Drop what a job did in a working tree of its own. codex_changes still shows it.",
+            input::<status::OneJob>(),
+            output::<DiscardResponse>(),
         ),
     ]
 }

@@ -1,6 +1,9 @@
-//! `codex_changes`, `codex_conflicts`, `codex_reconcile` and `codex_rollback`.
+//! `codex_changes`, `codex_conflicts`, `codex_reconcile`, `codex_rollback`,
+//! `codex_apply` and `codex_discard`.
 
-use convoke_api::changes::{ChangesQuery, ConflictsQuery, ReconcileRequest, RollbackRequest};
+use convoke_api::changes::{
+    ApplyRequest, ChangesQuery, ConflictsQuery, DiscardRequest, ReconcileRequest, RollbackRequest,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,31 @@ pub(crate) async fn codex_changes(call: &Call) -> Outcome {
         diff_limit: Some(DIFF_LIMIT),
     };
     answers::json(&call.config.client.changes(&given.job_id, &query).await?)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WhetherToApply {
+    /// Only say what would be done; default false.
+    dry_run: Option<bool>,
+}
+
+pub(crate) async fn codex_apply(call: &Call) -> Outcome {
+    let given: OneJob = arguments::read(&call.arguments)?;
+    let how: WhetherToApply = arguments::read(&call.arguments)?;
+    let request = ApplyRequest {
+        caller: caller::of_call(&call.config, &call.context),
+        dry_run: how.dry_run.unwrap_or(false),
+    };
+    answers::json(&call.config.client.apply(&given.job_id, &request).await?)
+}
+
+pub(crate) async fn codex_discard(call: &Call) -> Outcome {
+    let given: OneJob = arguments::read(&call.arguments)?;
+    let request = DiscardRequest {
+        caller: caller::of_call(&call.config, &call.context),
+    };
+    answers::json(&call.config.client.discard(&given.job_id, &request).await?)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

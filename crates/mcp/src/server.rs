@@ -159,6 +159,8 @@ impl JobsServer {
             "codex_changes" => changes::codex_changes(&call).await,
             "codex_conflicts" => changes::codex_conflicts(&call).await,
             "codex_reconcile" => changes::codex_reconcile(&call).await,
+            "codex_apply" => changes::codex_apply(&call).await,
+            "codex_discard" => changes::codex_discard(&call).await,
             "codex_rollback" => changes::codex_rollback(&call).await,
             "review" => synchronous::review(&call).await,
             "listSessions" => sessions::list_sessions(&call).await,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use convoke_api::{
+    changes::WorkspaceKind,
     error::ApiError,
     spawn::{JobRequest, McpServers, Scope},
     values::{Access, ReasoningEffort, Sandbox},
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     config_overrides: Option<Vec<String>>,
     /// Further folders the agent may write.
     add_dirs: Option<Vec<String>>,
+    /// Where it works: shared, in the working folder as it is (default), or worktree, in a copy of its own that begins with what the folder holds now; codex_apply brings its changes back.
+    workspace: Option<WorkspaceKind>,
     /// Folders the job is about: it may write below `write` only (they lie in its working folder; jobs that would write in the same ones run one after the other), and is told of `read`.
     scope: Option<Scope>,
     /// MCP servers the agent gets: inherit (all the user has), none, or a list of names.
@@ -113,6 +116,7 @@ impl Settings {
             profile: self.profile,
             config_overrides: self.config_overrides.unwrap_or_default(),
             add_dirs: add_dirs.iter().map(|path| absolute(path, folder)).collect(),
+            workspace: self.workspace,
             scope: self.scope,
             mcp_servers: self.mcp_servers,
             host_skills: self.host_skills,

@@ -79,6 +79,9 @@ pub(crate) struct Answer {
     /// What the agent may write.
     sandbox: Sandbox,
     working_directory: String,
+    /// Its own working tree, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worktree: Option<String>,
     /// The agent's conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     thread: Option<String>,
@@ -168,6 +171,7 @@ impl From<&JobView> for Answer {
                 .collect(),
             sandbox: job.sandbox,
             working_directory: job.working_directory.clone(),
+            worktree: job.worktree.clone(),
             thread: job.thread.clone(),
             parent_job_id: job.parent_job_id.clone(),
             needs: job.needs.clone(),

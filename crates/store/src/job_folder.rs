@@ -285,6 +285,7 @@ mod tests {
             tree: "/".into(),
             sandbox: Sandbox::ReadOnly,
             access: Access::Read,
+            workspace: convoke_core::spec::Workspace::Shared,
             scope: None,
             limits: Limits::default(),
             retry: RetryPolicy::never(),

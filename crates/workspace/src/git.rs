@@ -129,6 +129,48 @@ pub(crate) fn set_head(folder: &Path, to: &str) -> Result<(), GitError> {
     }
 }
 
+/// Links a further work tree at `top` to the repository of `folder`, with HEAD
+/// detached where that of `folder` is, and no files in it.
+///
+/// # Errors
+/// Git cannot be started, or fails.
+pub(crate) fn add_worktree(folder: &Path, top: &Path) -> Result<(), GitError> {
+    let path = top.to_string_lossy();
+    let arguments = [
+        "worktree",
+        "add",
+        "--quiet",
+        "--detach",
+        "--no-checkout",
+        "--",
+        &path,
+        "HEAD",
+    ];
+    write(folder, &arguments, "")
+}
+
+/// Removes a linked work tree, whatever is in it, or what is known of one that is
+/// gone.
+///
+/// # Errors
+/// Git cannot be started, or the repository has no such work tree.
+pub(crate) fn remove_worktree(folder: &Path, top: &Path) -> Result<(), GitError> {
+    let path = top.to_string_lossy();
+    write(
+        folder,
+        &["worktree", "remove", "--force", "--force", "--", &path],
+        "",
+    )
+}
+
+/// Makes the index as HEAD is. What it knows of unchanged files stays.
+///
+/// # Errors
+/// Git cannot be started, or fails.
+pub(crate) fn reset_index(folder: &Path) -> Result<(), GitError> {
+    write(folder, &["read-tree", "--reset", "HEAD"], "")
+}
+
 fn write(folder: &Path, arguments: &[&str], input: &str) -> Result<(), GitError> {
     let mut command = guarded(folder, &[], arguments);
     let deadline = Instant::now() + LONGEST;

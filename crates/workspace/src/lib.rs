@@ -5,9 +5,10 @@
 //! lies in the working tree at one moment, kept in a `private_repository`
 //! beside it; `tree_diff` is what is different between two checkpoints,
 //! `attribution` whose change that was, `overlaps` what two writers both changed,
-//! `rollback` takes changes back. All of it
-//! by the `git` program, which runs nothing that a repository could configure.
+//! `rollback` takes changes back. A job may have a `worktree` of its own, whose
+//! changes `apply` brings into the tree it came from. All of it by the `git` program, which runs nothing that a repository could configure.
 
+pub mod apply;
 pub mod attribution;
 pub mod bounded;
 pub mod changes;
@@ -24,5 +25,6 @@ pub mod rollback;
 pub mod snapshot;
 pub mod tree_diff;
 mod tree_writer;
+pub mod worktree;
 
 pub use tree_writer::read_within;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     attribution::{Known, Span},
     objects,
@@ -24,7 +26,7 @@ pub struct SpanBetween {
 }
 
 /// Some lines of a file that were changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hunk {
     /// First line afterwards, from 1; where lines only went, the line before.
     pub start: u64,

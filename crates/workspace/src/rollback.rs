@@ -78,6 +78,39 @@ pub fn take_back(
     dry_run: bool,
     may: impl Fn(&str) -> Result<(), String>,
 ) -> Result<Report, PrivateRepositoryError> {
+    let conflicts = OnConflict::KeepBoth { suffix };
+    perform(repository, states, conflicts, dry_run, may)
+}
+
+/// Brings in what lies between `states.after` and `states.before`, which is what
+/// it is to take back the other way round. What cannot be merged is left alone.
+///
+/// # Errors
+/// See [`take_back`].
+pub(crate) fn bring_in(
+    repository: &PrivateRepository,
+    states: Taken<'_>,
+    dry_run: bool,
+) -> Result<Report, PrivateRepositoryError> {
+    perform(repository, states, OnConflict::Leave, dry_run, |_| Ok(()))
+}
+
+/// What becomes of a path that was edited in a way that cannot be merged.
+#[derive(Clone, Copy, Debug)]
+enum OnConflict<'a> {
+    /// It stays, and the other version is put beside it.
+    KeepBoth { suffix: &'a str },
+    /// It stays.
+    Leave,
+}
+
+fn perform(
+    repository: &PrivateRepository,
+    states: Taken<'_>,
+    conflicts: OnConflict<'_>,
+    dry_run: bool,
+    may: impl Fn(&str) -> Result<(), String>,
+) -> Result<Report, PrivateRepositoryError> {
     let (before, after) = (&states.before.tree, &states.after.tree);
     let changes = tree_diff::between(repository, before, after, false)?;
     let since = tree_diff::between(repository, after, &states.now.tree, false)?;
@@ -116,7 +149,7 @@ pub fn take_back(
             repository,
             writer: &writer,
             contents: contents_of(repository, some)?,
-            suffix,
+            conflicts,
             dry_run,
         };
         for step in some {
@@ -182,7 +215,7 @@ struct Work<'a> {
     repository: &'a PrivateRepository,
     writer: &'a TreeWriter,
     contents: HashMap<String, Vec<u8>>,
-    suffix: &'a str,
+    conflicts: OnConflict<'a>,
     dry_run: bool,
 }
 
@@ -294,6 +327,9 @@ impl Work<'_> {
         let Some(content) = self.contents.get(&before.object) else {
             return report.leave(path, NOT_KEPT.to_owned());
         };
+        let OnConflict::KeepBoth { suffix } = self.conflicts else {
+            return report.leave(path, "it was edited there in another way".to_owned());
+        };
         let new = Held {
             side: before,
             content,
@@ -301,8 +337,8 @@ impl Work<'_> {
         // A copy of an earlier time serves as well.
         let copy = (0..)
             .map(|n| match n {
-                0 => format!("{path}.{}", self.suffix),
-                n => format!("{path}.{}.{n}", self.suffix),
+                0 => format!("{path}.{suffix}"),
+                n => format!("{path}.{suffix}.{n}"),
             })
             .find(|copy| self.writer.holds(copy, new) || !self.writer.exists(copy))
             .unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The commands, one file each: the arguments and what is done with them.
 
+pub mod apply;
 pub mod cancel;
 pub mod changes;
 pub mod completions;

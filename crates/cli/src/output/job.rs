@@ -32,6 +32,7 @@ pub fn details(job: &JobView, now: Timestamp) -> String {
     facts.add("folder", &job.working_directory);
     let access = serde_word(&job.access);
     facts.add("power", &format!("{} ({access})", serde_word(&job.sandbox)));
+    facts.add_if("worktree", job.worktree.as_deref().map(clean));
     if let Some(scope) = &job.scope {
         let write = (!scope.write.is_empty()).then(|| scope.write.join(", "));
         facts.add_if("may write", write.as_deref().map(clean));

@@ -26,6 +26,8 @@ const GROUP: [&str; 3] = ["codex_spawn_group", "codex_cancel", "codex_interrupt"
 const SYNCHRONOUS: [&str; 2] = ["codex", "listSessions"];
 const REVIEW: [&str; 1] = ["review"];
 const RECONCILE: [&str; 1] = ["codex_reconcile"];
+/// Called by the tests of working trees.
+const APPLY: [&str; 2] = ["codex_apply", "codex_discard"];
 
 /// Checks that these tools were called and none of their calls was refused.
 fn check_called(done: &Coordinated, tools: &[&str]) {
@@ -50,13 +52,20 @@ fn the_tests_here_call_all_tools_there_are() {
         .iter()
         .map(|tool| tool["name"].as_str().expect("a name").to_owned())
         .collect();
-    let called: BTreeSet<String> = [&ONE_JOB[..], &GROUP, &SYNCHRONOUS, &REVIEW, &RECONCILE]
-        .concat()
-        .iter()
-        .map(|name| (*name).to_owned())
-        .collect();
+    let called: BTreeSet<String> = [
+        &ONE_JOB[..],
+        &GROUP,
+        &SYNCHRONOUS,
+        &REVIEW,
+        &RECONCILE,
+        &APPLY,
+    ]
+    .concat()
+    .iter()
+    .map(|name| (*name).to_owned())
+    .collect();
     assert_eq!(listed, called);
-    assert_eq!(called.len(), 18);
+    assert_eq!(called.len(), 20);
 }
 
 #[test]

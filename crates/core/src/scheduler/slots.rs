@@ -25,7 +25,8 @@ enum Resource {
 /// What a job wants: indices into [`Slots::used`], and folders.
 #[derive(Clone, Debug)]
 pub(super) struct Demand {
-    /// None of a writer with a scope: its lease keeps others away.
+    /// None of a writer with a scope, whose lease keeps others away, and of a job
+    /// with a working tree of its own.
     tree: Option<usize>,
     access: Access,
     owner: usize,
@@ -138,6 +139,7 @@ impl Slots {
         let scope = job.spec.leased().to_vec();
         let tree = job.spec.tree.clone();
         let tree = match job.spec.access {
+            _ if !job.spec.workspace.is_shared() => None,
             Access::Read => Some(Resource::Readers(tree)),
             Access::Write => scope.is_empty().then_some(Resource::Writers(tree)),
         };

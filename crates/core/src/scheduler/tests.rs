@@ -12,7 +12,7 @@ use crate::{
     retry::RetryPolicy,
     sandbox::{Access, Sandbox},
     scope::Scope,
-    spec::{JobSpec, SPEC_VERSION, Work},
+    spec::{JobSpec, SPEC_VERSION, Work, Workspace},
 };
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -31,6 +31,7 @@ fn job(n: u64, tree: &str, access: Access) -> Job {
         tree: PathBuf::from(tree),
         sandbox: Sandbox::WorkspaceWrite,
         access,
+        workspace: Workspace::Shared,
         scope: None,
         limits: Limits::default(),
         retry: RetryPolicy::default(),
@@ -299,6 +300,30 @@ fn ten_thousand_jobs_wait_and_run_in_order() {
         running.insert(2, id(next));
     }
     assert_eq!((scheduler.queued(), scheduler.running()), (9_800, 4));
+}
+
+#[test]
+fn jobs_with_a_tree_of_their_own_count_in_the_daemon_only() {
+    let mut scheduler = Scheduler::new(caps(4, 1, 1));
+    let own = |n, access| {
+        let mut job = scoped(n, &["/a/x"]);
+        job.spec.access = access;
+        job.spec.workspace = Workspace::Worktree { of: job.id.clone() };
+        job
+    };
+    line(
+        &mut scheduler,
+        [
+            job(1, "a", Access::Write),
+            own(2, Access::Write),
+            own(3, Access::Write),
+            own(4, Access::Read),
+            own(5, Access::Read),
+        ],
+    );
+    assert_eq!(scheduler.pick(T0), [id(1), id(2), id(3), id(4)]);
+    let total = Some((Blocked::Total { cap: 4 }, 1));
+    assert_eq!(scheduler.why(&id(5), T0), total);
 }
 
 /// A writer of tree `a` that may write these folders of it.

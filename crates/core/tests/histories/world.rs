@@ -21,7 +21,7 @@ use convoke_core::{
     sandbox::{Access, Sandbox},
     scheduler::{Blocked, Caps, Need},
     scope::Scope,
-    spec::{JobSpec, SPEC_VERSION, Work},
+    spec::{JobSpec, SPEC_VERSION, Work, Workspace},
     time::UnixMillis,
 };
 
@@ -354,6 +354,7 @@ impl<'a> World<'a> {
             tree: tree_folder(facts.tree),
             sandbox: Sandbox::WorkspaceWrite,
             access: facts.access,
+            workspace: Workspace::Shared,
             scope: (!facts.scope.is_empty()).then(|| Scope {
                 write: facts
                     .scope

@@ -7,6 +7,7 @@ use std::{
 
 use convoke_api::{
     caller::Caller,
+    changes::WorkspaceKind,
     error::{ApiError, RequestCode},
     spawn::{JobRequest, McpServers},
 };
@@ -17,7 +18,10 @@ use convoke_core::{
     owner::Owner,
     retry::RetryPolicy,
     sandbox::{Access, Sandbox},
-    spec::{AgentTask, AgentWork, JobSpec, McpServers as SpecServers, Resume, SPEC_VERSION, Work},
+    spec::{
+        AgentTask, AgentWork, JobSpec, McpServers as SpecServers, Resume, SPEC_VERSION, Work,
+        Workspace,
+    },
 };
 use convoke_store::{IdempotencyKey, NewJob, Resolved};
 
@@ -97,6 +101,7 @@ pub fn build(
         tree,
         sandbox,
         access,
+        workspace: workspace_of(context, request, &id),
         scope,
         limits: limits_of(request, context.config, &ceiling),
         retry: retry_of(request, context.config)?,
@@ -119,6 +124,18 @@ pub fn build(
         secret_work,
         notices,
     })
+}
+
+/// Where it works. Who goes on where another job stops goes on in its working tree.
+fn workspace_of(context: &Context<'_>, request: &JobRequest, id: &JobId) -> Workspace {
+    let before = context.continuation.map(|c| &c.previous.spec.workspace);
+    if let Some(own) = before.filter(|before| !before.is_shared()) {
+        return own.clone();
+    }
+    match request.workspace.unwrap_or(context.config.workspace) {
+        WorkspaceKind::Shared => Workspace::Shared,
+        WorkspaceKind::Worktree => Workspace::Worktree { of: id.clone() },
+    }
 }
 
 /// The folder of the caller's process, canonical if it is still there.

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use convoke_api::changes::WorkspaceKind;
 use convoke_core::{
     limits::Limits, retention::Retention, retry::RetryPolicy, sandbox::Sandbox, scheduler::Caps,
 };
@@ -78,6 +79,8 @@ pub struct Config {
     pub checkpoints: bool,
     /// Files larger than this many bytes are not kept in them.
     pub largest_file: u64,
+    /// Where jobs work that do not say it.
+    pub workspace: WorkspaceKind,
     /// What becomes of a job that broke a rule.
     pub on_violation: OnViolation,
     /// Key to origin, for settings that are not at their default.
@@ -173,6 +176,7 @@ impl Default for Config {
             orphan_ttl_ms: 24 * 60 * 60 * 1000,
             checkpoints: true,
             largest_file: 64 << 20,
+            workspace: WorkspaceKind::Shared,
             on_violation: OnViolation::Flag,
             origins: BTreeMap::new(),
         }
@@ -257,6 +261,19 @@ impl Config {
         if let Some(text) = &file.workspace.largest_file {
             self.largest_file = size("workspace.largest_file", text, &origin)?;
             self.note("workspace.largest_file", &origin);
+        }
+        if let Some(text) = &file.workspace.kind {
+            let mut kinds = WorkspaceKind::ALL.into_iter();
+            self.workspace =
+                kinds
+                    .find(|kind| kind.as_str() == text)
+                    .ok_or_else(|| ConfigError::Value {
+                        key: "workspace.kind".into(),
+                        value: text.clone(),
+                        origin: origin.clone(),
+                        expected: "one of shared, worktree",
+                    })?;
+            self.note("workspace.kind", &origin);
         }
         if let Some(text) = file.workspace.violations {
             self.on_violation = match text.as_str() {
@@ -408,7 +425,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 27] = [
+        let values: [(&'static str, Value); 28] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -436,6 +453,7 @@ impl Config {
             ("runner.orphan_ttl", show_ms(self.orphan_ttl_ms)),
             ("workspace.checkpoints", json!(self.checkpoints)),
             ("workspace.largest_file", json!(self.largest_file)),
+            ("workspace.kind", json!(self.workspace.as_str())),
             ("workspace.violations", json!(self.on_violation.as_str())),
         ];
         values

@@ -81,6 +81,7 @@ pub(super) struct WorkspaceTable {
     pub(super) checkpoints: Option<bool>,
     pub(super) largest_file: Option<String>,
     pub(super) violations: Option<String>,
+    pub(super) kind: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

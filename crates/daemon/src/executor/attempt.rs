@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     checkpoints, error_chain, findings, leftovers, observe, secrets, spares, state::Daemon,
+    workplaces,
 };
 
 /// Starts the runner, unless one exists, and follows it to the end.
@@ -35,6 +36,10 @@ pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     if stop_requested(&daemon, &id) {
         let cause = Failure::new(FailureCode::Internal, "stopped before it started");
         return report(&daemon, &job, attempt, Verdict::NeverStarted { cause });
+    }
+    if let Err(failure) = workplaces::prepare(&daemon, &job).await {
+        let end = JobEnd::without_process(Outcome::Failed(failure));
+        return report(&daemon, &job, attempt, Verdict::Settled(end));
     }
     let gate = watch::Sender::new(false);
     tokio::join!(

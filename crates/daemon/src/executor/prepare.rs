@@ -30,6 +30,7 @@ use crate::{
     discovery::{Environment, TurnSettings},
     error_chain, scope_folders,
     state::Daemon,
+    workplaces,
 };
 
 /// Builds the description of the runner for one attempt.
@@ -49,7 +50,9 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
             ),
         )
     })?;
-    check_folder("the working folder", &job.spec.working_directory)?;
+    if job.spec.workspace.is_shared() {
+        check_folder("the working folder", &job.spec.working_directory)?;
+    }
     scope_folders::make(daemon, job)
         .await
         .map_err(|(folder, error)| {
@@ -61,7 +64,9 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
                 ),
             )
         })?;
-    check_folders(job)?;
+    if job.spec.workspace.is_shared() {
+        check_folders(job)?;
+    }
     let secret_work = daemon.home.read_secret_work(&job.id).unwrap_or_default();
     let launch = match secret_work.as_ref().unwrap_or(&job.spec.work) {
         Work::Command { argv } => command::launch(argv),
@@ -132,7 +137,7 @@ fn runner_spec(
         job_id: job.id.to_string(),
         attempt,
         argv: launch.argv,
-        cwd: job.spec.working_directory.clone(),
+        cwd: workplaces::of(daemon, job).folder,
         env_file: daemon.home.job_env(&job.id),
         extra_env: marks
             .into_iter()
@@ -235,13 +240,20 @@ async fn agent_launch(
     let work = repeated.as_ref().unwrap_or(work);
     let resumed = resumed(daemon, job, work)?;
     let schema = write_schema(daemon, job, work)?;
+    let place = workplaces::of(daemon, job);
+    let scope = job.spec.scope.as_ref().map(|scope| place.scope(scope));
+    // Those of the tree are in the working tree too.
+    let mut placed = work.clone();
+    for folder in &mut placed.add_dirs {
+        *folder = place.place_of(folder);
+    }
     let request = LaunchRequest {
         program: &codex.program,
         capabilities: &codex.capabilities,
-        work,
+        work: &placed,
         sandbox: job.spec.sandbox,
-        scope: job.spec.scope.as_ref(),
-        working_directory: folder,
+        scope: scope.as_ref(),
+        working_directory: &place.folder,
         thread: resumed.thread.as_deref(),
         earlier_prompt: resumed.earlier_prompt.as_deref(),
         output_schema: schema.as_deref(),

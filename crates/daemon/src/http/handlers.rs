@@ -9,8 +9,9 @@ use axum::{
 };
 use convoke_api::{
     changes::{
-        ChangesQuery, Conflicts, ConflictsQuery, JobChanges, ReconcileRequest, ReconcileResponse,
-        RollbackRequest, RollbackResponse,
+        ApplyRequest, ApplyResponse, ChangesQuery, Conflicts, ConflictsQuery, DiscardRequest,
+        DiscardResponse, JobChanges, ReconcileRequest, ReconcileResponse, RollbackRequest,
+        RollbackResponse,
     },
     control::{
         CancelRequest, CancelResponse, InterruptRequest, InterruptResponse, ReleaseResponse,
@@ -29,8 +30,9 @@ use convoke_core::ids::JobId;
 
 use super::{Body, Peer, Query, Refusal};
 use crate::{
-    acceptance, api_errors, changes, conflicts, control, doctor, event_pages, gc as collector,
-    leftovers, lists, reconcile, results, rollback, state::Daemon, status, views, wait,
+    acceptance, api_errors, apply as applying, changes, conflicts, control, doctor, event_pages,
+    gc as collector, leftovers, lists, reconcile, results, rollback, state::Daemon, status, views,
+    wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -165,6 +167,37 @@ pub async fn rollback(
     let task = daemon.tasks.spawn({
         let daemon = Arc::clone(&daemon);
         async move { rollback::take_back(&daemon, request).await }
+    });
+    Ok(Json(joined(task.await)?))
+}
+
+pub async fn apply(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    Body(request): Body<ApplyRequest>,
+) -> Answer<ApplyResponse> {
+    peer.may_do_all()?;
+    let id = readable(&daemon, &peer, &name)?;
+    // In a task of its own: a client that goes away does not end it half-way.
+    let task = daemon.tasks.spawn({
+        let daemon = Arc::clone(&daemon);
+        async move { applying::apply(&daemon, &id, request).await }
+    });
+    Ok(Json(joined(task.await)?))
+}
+
+pub async fn discard(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    Body(request): Body<DiscardRequest>,
+) -> Answer<DiscardResponse> {
+    peer.may_do_all()?;
+    let id = readable(&daemon, &peer, &name)?;
+    let task = daemon.tasks.spawn({
+        let daemon = Arc::clone(&daemon);
+        async move { applying::discard(&daemon, &id, request).await }
     });
     Ok(Json(joined(task.await)?))
 }

@@ -54,6 +54,8 @@ fn router(daemon: Arc<Daemon>) -> Router {
         .route(paths::CONFLICTS, get(handlers::conflicts))
         .route(paths::RECONCILE, post(handlers::reconcile))
         .route(paths::ROLLBACK, post(handlers::rollback))
+        .route(paths::JOB_APPLY, post(handlers::apply))
+        .route(paths::JOB_DISCARD, post(handlers::discard))
         .route(paths::JOB_CANCEL, post(handlers::cancel))
         .route(paths::JOB_INTERRUPT, post(handlers::interrupt))
         .route(paths::EVENTS, get(feeds::lifecycle))

@@ -28,7 +28,7 @@ async fn versions_of_the_handshake() {
         let listed = peer.request("tools/list", json!({})).await;
         assert_eq!(
             listed["result"]["tools"].as_array().expect("a list").len(),
-            18
+            20
         );
         peer.end().await.expect("ends well");
     }
@@ -58,7 +58,7 @@ async fn the_newest_version_needs_no_handshake() {
     let listed = peer.request("tools/list", json!({"_meta": meta})).await;
     assert_eq!(
         listed["result"]["tools"].as_array().expect("a list").len(),
-        18
+        20
     );
     let pong = peer.call_with("ping", json!({}), meta.clone()).await;
     assert_eq!(pong.text, "pong");

@@ -55,6 +55,7 @@ pub fn spec() -> JobSpec {
         tree: "/srv/repo".into(),
         sandbox: Sandbox::WorkspaceWrite,
         access: Access::Write,
+        workspace: convoke_core::spec::Workspace::Shared,
         scope: None,
         limits: Limits::default(),
         retry: RetryPolicy::default(),

@@ -43,14 +43,14 @@ struct Known {
 
 type Trees = HashMap<PathBuf, Known>;
 
-/// By folder of the private repository.
+/// By index of the private repository.
 static KNOWN: LazyLock<Mutex<Trees>> = LazyLock::new(Mutex::default);
 
 /// The state of the tree, if it is known to be as it was.
 pub(super) fn state(repository: &PrivateRepository) -> Option<Checkpoint> {
     let (checkpoint, stamps) = {
         let mut known = known();
-        let tree = known.get_mut(repository.folder())?;
+        let tree = known.get_mut(repository.index().as_path())?;
         // Taken out, so that nobody waits while they are compared.
         (tree.checkpoint.clone()?, tree.stamps.take()?)
     };
@@ -61,7 +61,7 @@ pub(super) fn state(repository: &PrivateRepository) -> Option<Checkpoint> {
         forget(repository);
         return None;
     }
-    if let Some(tree) = known().get_mut(repository.folder()) {
+    if let Some(tree) = known().get_mut(repository.index().as_path()) {
         tree.stamps = Some(stamps);
     }
     Some(checkpoint)
@@ -77,10 +77,10 @@ pub(super) fn note(
 ) {
     let times = {
         let mut known = known();
-        if known.len() >= MOST_TREES && !known.contains_key(repository.folder()) {
+        if known.len() >= MOST_TREES && !known.contains_key(repository.index().as_path()) {
             known.clear();
         }
-        let tree = known.entry(repository.folder().to_owned()).or_default();
+        let tree = known.entry(repository.index()).or_default();
         let is_same = !changed && tree.checkpoint.as_ref() == Some(checkpoint);
         tree.times = if is_same { tree.times + 1 } else { 0 };
         tree.checkpoint = Some(checkpoint.clone());
@@ -92,13 +92,13 @@ pub(super) fn note(
         return;
     }
     let stamps = stamps(repository, checkpoint, begun);
-    if let Some(tree) = known().get_mut(repository.folder()) {
+    if let Some(tree) = known().get_mut(repository.index().as_path()) {
         tree.stamps = stamps;
     }
 }
 
 fn forget(repository: &PrivateRepository) {
-    known().remove(repository.folder());
+    known().remove(repository.index().as_path());
 }
 
 fn known() -> MutexGuard<'static, Trees> {

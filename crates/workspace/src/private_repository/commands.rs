@@ -16,7 +16,7 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// Settings that hold whatever the user's own say.
-const SETTINGS: [&str; 17] = [
+const SETTINGS: [&str; 18] = [
     "core.ignoreStat=false",
     "core.trustctime=true",
     "core.checkStat=default",
@@ -32,6 +32,7 @@ const SETTINGS: [&str; 17] = [
     "core.precomposeUnicode=false",
     "core.quotePath=false",
     "gc.auto=0",
+    "checkout.workers=0",
     "protocol.allow=never",
     "diff.renameLimit=2000",
 ];
@@ -100,6 +101,7 @@ fn finish(
 ) -> Result<Output, PrivateRepositoryError> {
     git::take_variables_away(&mut command);
     command
+        .env("GIT_INDEX_FILE", repository.index())
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_ALLOW_PROTOCOL", "none")

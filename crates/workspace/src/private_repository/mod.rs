@@ -18,6 +18,7 @@ mod states;
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
@@ -41,6 +42,9 @@ const LOCK: &str = "lock";
 /// Name of the file that holds the tree of the index as it stands.
 const TREE: &str = "index.tree";
 
+/// Name of the folder with the indices of single writers' own working trees.
+const VIEWS: &str = "views";
+
 /// Whose repository it is.
 #[derive(Debug, Serialize, Deserialize)]
 struct Identity {
@@ -61,8 +65,12 @@ struct Identity {
 pub struct PrivateRepository {
     folder: PathBuf,
     top: PathBuf,
-    // Released with it.
-    _lock: File,
+    /// Where the index lies, and what is remembered of it.
+    index_folder: PathBuf,
+    /// The writer whose working tree this is a view of; none for the tree itself.
+    view_of: Option<String>,
+    // Released with the last one that has it.
+    _lock: Arc<File>,
 }
 
 /// Why a private repository cannot be used.
@@ -92,7 +100,8 @@ pub enum PrivateRepositoryError {
     },
 }
 
-pub(crate) fn io_error(
+/// What failed on which file.
+pub fn io_error(
     operation: &'static str,
     path: impl Into<PathBuf>,
 ) -> impl FnOnce(io::Error) -> PrivateRepositoryError {
@@ -125,12 +134,38 @@ impl PrivateRepository {
         flock(&lock, FlockOperation::LockExclusive)
             .map_err(|errno| io_error("lock", &lock_path)(errno.into()))?;
         let repository = Self {
+            index_folder: folder.clone(),
             folder,
             top: top.to_owned(),
-            _lock: lock,
+            view_of: None,
+            _lock: Arc::new(lock),
         };
         repository.prepare()?;
         Ok(repository)
+    }
+
+    /// The same repository for another working tree, that of one writer: with an
+    /// index of its own, and the same objects and states.
+    ///
+    /// # Errors
+    /// The folder of the index cannot be made.
+    pub fn view(&self, top: &Path, writer: &str) -> Result<Self, PrivateRepositoryError> {
+        let index_folder = self.folder.join(VIEWS).join(writer);
+        create_private(&index_folder)?;
+        // Left by a git that was killed: the lock is ours.
+        let _ = fs_err::remove_file(index_folder.join("index.lock"));
+        Ok(Self {
+            folder: self.folder.clone(),
+            top: top.to_owned(),
+            index_folder,
+            view_of: Some(writer.to_owned()),
+            _lock: Arc::clone(&self._lock),
+        })
+    }
+
+    /// Forgets the index of a writer's own working tree.
+    pub fn drop_view(&self, writer: &str) {
+        let _ = fs_err::remove_dir_all(self.folder.join(VIEWS).join(writer));
     }
 
     /// Whether there is a repository of the working tree at `top` below `folder`.
@@ -157,6 +192,12 @@ impl PrivateRepository {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The index.
+    #[must_use]
+    pub(crate) fn index(&self) -> PathBuf {
+        self.index_folder.join("index")
     }
 
     fn prepare(&self) -> Result<(), PrivateRepositoryError> {
@@ -197,7 +238,7 @@ impl PrivateRepository {
     /// for the next one.
     pub(crate) fn renew_index(&self) -> Result<(), PrivateRepositoryError> {
         self.forget_tree()?;
-        let path = self.folder.join("index");
+        let path = self.index();
         match fs_err::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io_error("remove", path)(error));
@@ -205,7 +246,11 @@ impl PrivateRepository {
             _ => {}
         }
         // Without them, files that are tracked and ignored would be missing.
-        if let Some(last) = self.states()?.pop() {
+        let last = match &self.view_of {
+            Some(writer) => self.states_of_own_tree(writer)?.pop(),
+            None => self.states()?.pop(),
+        };
+        if let Some(last) = last {
             self.git(&["read-tree", &last.checkpoint.tree])?;
         }
         Ok(())
@@ -220,18 +265,18 @@ impl PrivateRepository {
 
     /// The tree of the index, if it is known without asking.
     pub(crate) fn known_tree(&self) -> Option<String> {
-        let text = fs_err::read_to_string(self.folder.join(TREE)).ok()?;
+        let text = fs_err::read_to_string(self.index_folder.join(TREE)).ok()?;
         (!text.is_empty()).then_some(text)
     }
 
     /// Notes the tree of the index as it stands.
     pub(crate) fn remember_tree(&self, tree: &str) -> Result<(), PrivateRepositoryError> {
-        write_atomic(&self.folder.join(TREE), tree.as_bytes())
+        write_atomic(&self.index_folder.join(TREE), tree.as_bytes())
     }
 
     /// Forgets it: the index is about to change.
     pub(crate) fn forget_tree(&self) -> Result<(), PrivateRepositoryError> {
-        let path = self.folder.join(TREE);
+        let path = self.index_folder.join(TREE);
         match fs_err::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(io_error("remove", path)(error))

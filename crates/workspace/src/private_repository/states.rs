@@ -38,6 +38,17 @@ pub enum Edge {
     /// It writes no more, but no state after it could be kept; the one before in
     /// the file is repeated.
     Lost,
+    /// What a writer with a working tree of its own began with.
+    Base,
+    /// What it made of it so far.
+    Result,
+}
+
+impl Edge {
+    /// Whether the state is one of a writer's own working tree.
+    fn is_of_own_tree(self) -> bool {
+        matches!(self, Self::Base | Self::Result)
+    }
 }
 
 /// A state that is kept.
@@ -57,12 +68,36 @@ pub struct KeptState {
 }
 
 impl PrivateRepository {
-    /// All kept states. A torn last line is as if it were not there, and so is
-    /// one of a newer version.
+    /// The states of the tree. A torn last line is as if it were not there, and so
+    /// is one of a newer version.
     ///
     /// # Errors
     /// They cannot be read.
     pub fn states(&self) -> Result<Vec<KeptState>, PrivateRepositoryError> {
+        let mut states = self.all_states()?;
+        states.retain(|state| !state.edge.is_of_own_tree());
+        Ok(states)
+    }
+
+    /// The states of the working tree of a writer's own, the one it began with
+    /// first.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn states_of_own_tree(
+        &self,
+        writer: &str,
+    ) -> Result<Vec<KeptState>, PrivateRepositoryError> {
+        let mut states = self.all_states()?;
+        states.retain(|state| state.edge.is_of_own_tree() && state.writer == writer);
+        Ok(states)
+    }
+
+    /// Every state that is kept here.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn all_states(&self) -> Result<Vec<KeptState>, PrivateRepositoryError> {
         let path = self.folder().join(STATES);
         let text = match fs_err::read_to_string(&path) {
             Ok(text) => text,
@@ -145,6 +180,8 @@ impl PrivateRepository {
             Edge::Before => "before",
             Edge::After => "after",
             Edge::Lost => "lost",
+            Edge::Base => "base",
+            Edge::Result => "result",
         };
         let state = KeptState {
             id: match nth {
@@ -191,7 +228,7 @@ impl PrivateRepository {
     /// What is left cannot be written.
     pub fn forget(&self, stays: impl Fn(&str) -> bool) -> Result<usize, PrivateRepositoryError> {
         let (kept, gone): (Vec<_>, Vec<_>) = self
-            .states()?
+            .all_states()?
             .into_iter()
             .partition(|state| stays(&state.writer));
         if gone.is_empty() {
@@ -271,6 +308,7 @@ impl Open {
                 Ok(state) if state.edge == Edge::Before => {
                     self.begin(state.writer);
                 }
+                Ok(state) if state.edge.is_of_own_tree() => {}
                 Ok(state) => {
                     self.writers.remove(&state.writer);
                 }

@@ -5,3 +5,4 @@ mod histories;
 mod rollbacks;
 mod scene;
 mod states;
+mod worktrees;

@@ -94,10 +94,15 @@ impl Scene {
 
     /// Everything in the tree but what git keeps and what is ignored.
     pub fn files(&self) -> BTreeMap<String, Entry> {
-        let mut found = BTreeMap::new();
-        collect(&self.top(), &self.top(), &mut found);
-        found
+        files_in(&self.top())
     }
+}
+
+/// Everything in a tree but what git keeps and what is ignored.
+pub fn files_in(top: &Path) -> BTreeMap<String, Entry> {
+    let mut found = BTreeMap::new();
+    collect(top, top, &mut found);
+    found
 }
 
 pub fn take(repository: &PrivateRepository) -> Checkpoint {

@@ -1,0 +1,254 @@
+//! What becomes of the changes of a job with a working tree of its own: they are
+//! brought into the caller's tree, all or none, or discarded.
+
+use std::sync::Arc;
+
+use convoke_api::{
+    caller::Caller,
+    changes::{
+        ApplyConflict, ApplyHunk, ApplyRequest, ApplyResponse, DiscardRequest, DiscardResponse,
+    },
+    error::{ApiError, RequestCode},
+};
+use convoke_core::{ids::JobId, job::Job};
+use convoke_workspace::{
+    apply::{self, Applied, Sides, Unmerged},
+    checkpoint::Checkpoint,
+    overlaps::Hunk,
+    private_repository::{Edge, PrivateRepository},
+    rollback::{self, Taken},
+};
+use serde_json::json;
+
+use crate::{
+    api_errors,
+    changes::{of_checkpoint, of_repository},
+    checkpoints, clock, error_chain,
+    rollback::{check_power, free_name},
+    state::Daemon,
+    wait, workplaces,
+};
+
+/// How long it is waited for the state after a job that has just ended.
+const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Name of the observation that says what became of the changes: `applied` or
+/// `discarded`.
+const SETTLED: &str = "worktree_settled";
+
+/// Brings the changes of a job into the caller's tree, or says what would be done.
+///
+/// # Errors
+/// There is no such job, it has no working tree of its own or is not over, the
+/// caller may not write in the tree, or the tree cannot be read.
+pub async fn apply(
+    daemon: &Arc<Daemon>,
+    id: &JobId,
+    request: ApplyRequest,
+) -> Result<ApplyResponse, ApiError> {
+    let job = isolated(daemon, id, &request.caller, request.dry_run)?;
+    if let Some(how) = settled(daemon, &job) {
+        return Err(
+            ApiError::invalid(format!("the changes of job {id} were {how} already"))
+                .with_hint(format!("`convoke diff {id}` still shows them")),
+        );
+    }
+    wait::wait_for_finalised(daemon, id, SETTLES_WITHIN).await;
+    let _turn = checkpoints::turn(&job.spec.tree).await;
+    let applying = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || apply_now(&daemon, &job, request.dry_run)
+    });
+    let response = applying
+        .await
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))??;
+    if !response.dry_run && response.conflicts.is_empty() {
+        settle(daemon, &job, "applied").await;
+    }
+    Ok(response)
+}
+
+/// Drops the working tree of a job. What it changed can still be looked at.
+///
+/// # Errors
+/// There is no such job, it has no working tree of its own or is not over, or the
+/// caller may not write in the tree.
+pub async fn discard(
+    daemon: &Arc<Daemon>,
+    id: &JobId,
+    request: DiscardRequest,
+) -> Result<DiscardResponse, ApiError> {
+    let job = isolated(daemon, id, &request.caller, false)?;
+    let success = settled(daemon, &job).is_none();
+    if success {
+        wait::wait_for_finalised(daemon, id, SETTLES_WITHIN).await;
+        let _turn = checkpoints::turn(&job.spec.tree).await;
+        settle(daemon, &job, "discarded").await;
+    }
+    Ok(DiscardResponse { success })
+}
+
+/// A job that is over and has a working tree of its own.
+fn isolated(daemon: &Daemon, id: &JobId, caller: &Caller, dry_run: bool) -> Result<Job, ApiError> {
+    let job = daemon
+        .job(id)
+        .map_err(|error| api_errors::of_store(&error))?
+        .ok_or_else(|| api_errors::unknown_job(daemon, id.as_str()))?;
+    if job.spec.workspace.is_shared() {
+        return Err(ApiError::invalid(format!(
+            "job {id} worked in the tree itself: there is nothing to apply or discard"
+        ))
+        .with_hint(format!("`convoke rollback {id}` takes its changes back")));
+    }
+    let owner = job.spec.workspace.own();
+    let dispatcher = daemon.dispatcher();
+    let at_work = dispatcher
+        .jobs()
+        .find(|other| other.spec.workspace.own() == owner);
+    if let Some(other) = at_work {
+        return Err(ApiError::invalid(format!(
+            "job {} is not over and works in that working tree",
+            other.id
+        ))
+        .with_hint(format!(
+            "wait for it, or stop it: `convoke cancel {}`",
+            other.id
+        )));
+    }
+    drop(dispatcher);
+    if !dry_run {
+        check_power(daemon, caller, &job, "this writes in the working tree")?;
+    }
+    Ok(job)
+}
+
+/// What became of the changes, if that was decided. Jobs that went on in one
+/// working tree share it.
+fn settled(daemon: &Daemon, job: &Job) -> Option<String> {
+    let owner = job.spec.workspace.own()?;
+    let mut known = daemon.store.observations(owner).ok()?;
+    known.remove(SETTLED)?.as_str().map(str::to_owned)
+}
+
+async fn settle(daemon: &Arc<Daemon>, job: &Job, how: &str) {
+    let Some(owner) = job.spec.workspace.own() else {
+        return;
+    };
+    if let Err(error) = daemon
+        .store
+        .record_observation(owner, SETTLED, json!(how))
+        .await
+    {
+        tracing::warn!(job = %job.id, error = %error_chain(&error), "what became of its changes is not noted");
+    }
+    let removing = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || workplaces::remove(&daemon, &job)
+    });
+    if let Ok(Err(error)) = removing.await {
+        tracing::warn!(job = %job.id, error = %error_chain(&error), "its working tree stays until the job is forgotten");
+    }
+}
+
+/// What the job began with, and what it made of it.
+fn states(repository: &PrivateRepository, job: &Job) -> Result<(Checkpoint, Checkpoint), ApiError> {
+    let owner = job.spec.workspace.own().map_or("", JobId::as_str);
+    let mut states = repository
+        .states_of_own_tree(owner)
+        .map_err(|error| of_repository(&error))?;
+    match (states.first().cloned(), states.pop()) {
+        (Some(base), Some(result)) if result.edge == Edge::Result => {
+            Ok((base.checkpoint, result.checkpoint))
+        }
+        _ => Err(ApiError::new(
+            RequestCode::CheckpointMissing,
+            format!("no result of job {} is kept", job.id),
+        )
+        .with_hint("it never ran, only read, or its working tree could not be looked at")),
+    }
+}
+
+fn apply_now(daemon: &Daemon, job: &Job, dry_run: bool) -> Result<ApplyResponse, ApiError> {
+    let failed = |error| of_repository(&error);
+    let repository = checkpoints::open(daemon, &job.spec.tree).map_err(failed)?;
+    let (base, theirs) = states(&repository, job)?;
+    let take = || checkpoints::take(daemon, &repository).map_err(|error| of_checkpoint(&error));
+    let ours = take()?;
+    let sides = Sides {
+        base: &base,
+        theirs: &theirs,
+        ours: &ours,
+    };
+    let planned = apply::plan(&repository, sides).map_err(failed)?;
+    if dry_run || !planned.conflicts.is_empty() || planned.applied.is_empty() {
+        return Ok(answer(job, planned, dry_run, None));
+    }
+    let writer = free_name(&repository, job, "apply")?;
+    let keep = |edge, checkpoint: &Checkpoint| {
+        let kept = repository.keep(&writer, (edge, 1), clock::now().0, checkpoint.clone());
+        kept.map_err(failed)
+    };
+    let undo = keep(Edge::Before, &ours)?;
+    let written = apply::write(&repository, sides);
+    let after = take().unwrap_or_else(|_| ours.clone());
+    let written = match written {
+        Ok(written) if written.conflicts.is_empty() => written,
+        // Somebody edited the tree in this very moment: all or nothing.
+        other => {
+            let states = Taken {
+                before: &ours,
+                after: &after,
+                now: &after,
+            };
+            let suffix = format!("before-{writer}");
+            let undone = rollback::take_back(&repository, states, &suffix, false, |path| {
+                match planned.applied.iter().any(|applied| applied == path) {
+                    true => Ok(()),
+                    false => Err("it was not applied".to_owned()),
+                }
+            });
+            keep(Edge::After, &take().unwrap_or(after))?;
+            undone.map_err(failed)?;
+            let written = other.map_err(failed)?;
+            return Ok(answer(job, written, dry_run, None));
+        }
+    };
+    keep(Edge::After, &after)?;
+    Ok(answer(job, written, dry_run, Some(undo)))
+}
+
+fn answer(
+    job: &Job,
+    applied: Applied,
+    dry_run: bool,
+    checkpoint_id: Option<String>,
+) -> ApplyResponse {
+    let is_whole = applied.conflicts.is_empty();
+    ApplyResponse {
+        applied: match is_whole {
+            true => applied.applied,
+            false => Vec::new(),
+        },
+        conflicts: applied.conflicts.into_iter().map(conflict).collect(),
+        dry_run,
+        top: job.spec.tree.display().to_string(),
+        checkpoint_id,
+    }
+}
+
+fn conflict(unmerged: Unmerged) -> ApplyConflict {
+    let shown = |side: &'static str, hunks: Vec<Hunk>| {
+        hunks.into_iter().map(move |hunk| ApplyHunk {
+            side: side.to_owned(),
+            start: hunk.start,
+            lines: hunk.lines,
+        })
+    };
+    ApplyConflict {
+        path: unmerged.path,
+        reason: unmerged.reason,
+        hunks: shown("job", unmerged.theirs)
+            .chain(shown("tree", unmerged.ours))
+            .collect(),
+    }
+}
