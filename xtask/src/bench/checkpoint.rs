@@ -10,14 +10,13 @@ use convoke_workspace::{
 use super::{Figure, stats, world::World};
 use crate::error::Error;
 
-const FILES: usize = 50_000;
+/// Files of a large repository.
+pub const FILES: usize = 50_000;
 const FILES_A_FOLDER: usize = 100;
 const SAMPLES: usize = 15;
 
-/// The state of a repository of 50,000 files: the first time, unchanged, and with
-/// one file changed.
-pub fn measure(world: &World) -> Result<Vec<Figure>, Error> {
-    let count = world.scaled(FILES);
+/// Commits so many files to the world's repository.
+pub fn commit_files(world: &World, count: usize) -> Result<(), Error> {
     let top = world.environment.work();
     for folder in 0..count / FILES_A_FOLDER {
         let folder = top.join(format!("d{}/s{folder}", folder / 25));
@@ -29,6 +28,15 @@ pub fn measure(world: &World) -> Result<Vec<Figure>, Error> {
     }
     world.environment.git(&["add", "-A"]);
     world.environment.git(&["commit", "-q", "-m", "all"]);
+    Ok(())
+}
+
+/// The state of a repository of 50,000 files: the first time, unchanged, and with
+/// one file changed.
+pub fn measure(world: &World) -> Result<Vec<Figure>, Error> {
+    let count = world.scaled(FILES);
+    let top = world.environment.work();
+    commit_files(world, count)?;
     let ours = world.environment.root().join("trees");
     let take = || -> Result<f64, Error> {
         let start = Instant::now();

@@ -13,6 +13,7 @@ mod restart;
 mod spawn;
 mod stats;
 mod steady_memory;
+mod worktree;
 mod world;
 
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ impl Figure {
 type Measure = fn(&World) -> Result<Vec<Figure>, Error>;
 
 /// The measurements, in the order in which they run.
-const MEASURES: [(&str, Measure); 10] = [
+const MEASURES: [(&str, Measure); 11] = [
     ("mcp-start", mcp_start::measure),
     ("spawn", spawn::measure),
     ("wake", spawn::measure_wake),
@@ -92,6 +93,7 @@ const MEASURES: [(&str, Measure); 10] = [
     ("events", events::measure),
     ("steady-memory", steady_memory::measure),
     ("checkpoint", checkpoint::measure),
+    ("worktree", worktree::measure),
     ("restart", restart::measure),
 ];
 
