@@ -76,6 +76,10 @@ pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) {
     if !writes || !checkpoints::are_kept(job) {
         return;
     }
+    let trees = checkpoints::folder(daemon);
+    if PrivateRepository::was_alone(&trees, &job.spec.tree, job.id.as_str()) {
+        return tell(daemon, job, point, &[]);
+    }
     let looking = daemon.tasks.spawn({
         let (daemon, job) = (Arc::clone(daemon), job.clone());
         async move {

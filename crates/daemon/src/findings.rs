@@ -33,11 +33,13 @@ use crate::{
     state::Daemon,
 };
 
-/// Looks, and lets the dispatcher know; answers with the rules that were broken.
-/// `point` is the end of the attempt's journal.
+/// Keeps the state after the attempt, looks, and lets the dispatcher know; answers
+/// with the rules that were broken. `point` is the end of the attempt's journal.
 pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) -> Vec<Violation> {
-    let (mut violations, ()) =
-        tokio::join!(violations(daemon, job), conflicts::look(daemon, job, point));
+    let (mut violations, ()) = tokio::join!(violations(daemon, job), async {
+        checkpoints::after(daemon, job, point.attempt).await;
+        conflicts::look(daemon, job, point).await;
+    });
     violations.extend(scope_left(daemon, job).await);
     if !violations.is_empty() {
         let findings = violations.iter().cloned().map(Finding::Violation);
@@ -75,6 +77,9 @@ pub fn judged(daemon: &Daemon, verdict: Verdict, violations: &[Violation]) -> Ve
 }
 
 async fn violations(daemon: &Arc<Daemon>, job: &Job) -> Vec<Violation> {
+    if matches!(job.spec.work, Work::Command { .. }) {
+        return Vec::new();
+    }
     let looking = tokio::task::spawn_blocking({
         let (daemon, job) = (Arc::clone(daemon), job.clone());
         move || {

@@ -1,16 +1,23 @@
 //! Records the state of a job's repository before and after it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use convoke_core::{
     ids::JobId,
     job::{Job, JobState},
 };
-use convoke_workspace::{changes, repository, snapshot, snapshot::Snapshot};
+use convoke_workspace::{
+    changes, checkpoint,
+    git::GitError,
+    private_repository::PrivateRepository,
+    repository, snapshot,
+    snapshot::Snapshot,
+    snapshot_memory::{self, Grounds},
+};
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::Semaphore};
 
-use crate::{error_chain, state::Daemon, workplaces};
+use crate::{checkpoints, error_chain, state::Daemon, workplaces};
 
 /// Names of observations in the store.
 const BEFORE: &str = "before";
@@ -50,6 +57,13 @@ pub async fn before_if_missing(daemon: &Daemon, job: &Job, attempt: u32) {
     }
 }
 
+/// Whether it is likely that neither git nor any other program need be asked. Both
+/// looks go through the same memory then, one after the other.
+#[must_use]
+pub fn needs_no_program(daemon: &Daemon, job: &Job) -> bool {
+    checkpoint::may_be_remembered(&checkpoints::folder(daemon), &job.spec.tree)
+}
+
 /// Records the state after the end.
 pub async fn after(daemon: &Daemon, job: &Job) {
     record(daemon, &job.id, top_of(daemon, job), AFTER).await;
@@ -70,7 +84,8 @@ async fn record(daemon: &Daemon, job: &JobId, top: Option<PathBuf>, kind: &'stat
     let Ok(_permit) = AT_ONCE.acquire().await else {
         return;
     };
-    let taken = tokio::task::spawn_blocking(move || snapshot::take(&top)).await;
+    let trees = checkpoints::folder(daemon);
+    let taken = tokio::task::spawn_blocking(move || look_at(&trees, &top)).await;
     let value = match taken {
         Ok(Ok(snapshot)) => serde_json::to_value(snapshot).unwrap_or(Value::Null),
         Ok(Err(error)) => {
@@ -82,6 +97,31 @@ async fn record(daemon: &Daemon, job: &JobId, top: Option<PathBuf>, kind: &'stat
     if let Err(error) = daemon.store.record_observation(job, kind, value).await {
         tracing::warn!(%job, kind, error = %error_chain(&error), "the state of the repository was not kept");
     }
+}
+
+/// What git says of a repository; if it said it before and nothing changed, it is
+/// not asked again.
+fn look_at(trees: &Path, top: &Path) -> Result<Snapshot, GitError> {
+    let grounds = || -> Option<Grounds> {
+        if !checkpoint::may_be_remembered(trees, top) {
+            return None;
+        }
+        let repository = PrivateRepository::open(trees, top).ok()?;
+        Grounds::now(top, checkpoint::remembered(&repository)?)
+    };
+    let before = grounds();
+    if let Some(before) = &before
+        && let Some(known) = snapshot_memory::recall(top, before)
+    {
+        return Ok(known);
+    }
+    let taken = snapshot::take(top)?;
+    if let Some(before) = before
+        && grounds().as_ref() == Some(&before)
+    {
+        snapshot_memory::remember(top, before, &taken);
+    }
+    Ok(taken)
 }
 
 /// The state before the first attempt, if it is known. Blocking.

@@ -23,6 +23,7 @@ pub mod private_repository;
 pub mod repository;
 pub mod rollback;
 pub mod snapshot;
+pub mod snapshot_memory;
 pub mod tree_diff;
 mod tree_writer;
 pub mod worktree;

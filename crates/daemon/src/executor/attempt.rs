@@ -45,10 +45,16 @@ pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     tokio::join!(
         // The runner starts meanwhile, and holds its agent.
         async {
-            tokio::join!(
+            let (observed, kept) = (
                 observe::before(&daemon, &job, attempt),
-                checkpoints::before(&daemon, &job, attempt)
+                checkpoints::before(&daemon, &job, attempt),
             );
+            if observe::needs_no_program(&daemon, &job) {
+                kept.await;
+                observed.await;
+            } else {
+                tokio::join!(observed, kept);
+            }
             gate.send_replace(true);
         },
         start_runner(&daemon, &job, attempt, gate.subscribe())
@@ -203,16 +209,15 @@ async fn follow(
         Followed::RunnerGone => match settle(daemon, job, attempt, folder).await {
             Settled::Ended(exit) => {
                 follower.read_to_end(exit.journal_len);
-                tokio::join!(
-                    checkpoints::after(daemon, job, attempt),
-                    keep_denied(daemon, job, follower.projection().denied()),
-                    leftovers::keep(daemon, &job.id, &exit.leftovers)
-                );
                 let point = JournalPoint {
                     attempt,
                     offset: exit.journal_len,
                 };
-                let violations = findings::look(daemon, job, point).await;
+                let (violations, (), ()) = tokio::join!(
+                    findings::look(daemon, job, point),
+                    keep_denied(daemon, job, follower.projection().denied()),
+                    leftovers::keep(daemon, &job.id, &exit.leftovers)
+                );
                 let verdict = verdict::judge(
                     &exit,
                     follower.projection(),

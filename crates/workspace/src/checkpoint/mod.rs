@@ -116,6 +116,19 @@ pub enum CheckpointError {
     },
 }
 
+/// The state of the tree, if it is known to be as it was when it was last taken: no
+/// program is run.
+#[must_use]
+pub fn remembered(repository: &PrivateRepository) -> Option<Checkpoint> {
+    unchanged::state(repository)
+}
+
+/// Whether a tree may be remembered: else it is not worth asking.
+#[must_use]
+pub fn may_be_remembered(folder: &Path, top: &Path) -> bool {
+    unchanged::is_remembered(&PrivateRepository::index_of(folder, top))
+}
+
 /// Keeps the state of the tree as it is now.
 ///
 /// # Errors

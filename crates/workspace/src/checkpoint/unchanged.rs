@@ -67,6 +67,12 @@ pub(super) fn state(repository: &PrivateRepository) -> Option<Checkpoint> {
     Some(checkpoint)
 }
 
+/// Whether the tree of this index is remembered.
+pub(super) fn is_remembered(index: &Path) -> bool {
+    let known = known();
+    known.get(index).is_some_and(|tree| tree.stamps.is_some())
+}
+
 /// Git found the tree in this state, and changed since the last time or not; it
 /// began to look at `begun`.
 pub(super) fn note(

@@ -174,6 +174,11 @@ impl PrivateRepository {
         Self::tree_of(&folder.join(name_of(top))).as_deref() == Some(top)
     }
 
+    /// Where the index of the repository of the tree at `top` lies.
+    pub(crate) fn index_of(folder: &Path, top: &Path) -> PathBuf {
+        folder.join(name_of(top)).join("index")
+    }
+
     /// The working tree whose repository lies in `folder`, if one does.
     #[must_use]
     pub fn tree_of(folder: &Path) -> Option<PathBuf> {

@@ -17,7 +17,7 @@ use std::{
 use fs_err::{OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::{PrivateRepository, PrivateRepositoryError, io_error, write_atomic};
+use super::{PrivateRepository, PrivateRepositoryError, io_error, name_of, write_atomic};
 use crate::checkpoint::Checkpoint;
 
 /// Name of the file.
@@ -132,6 +132,15 @@ impl PrivateRepository {
         let all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all.get(self.folder());
         Ok(known.and_then(|known| known.met.get(writer).copied()))
+    }
+
+    /// Whether nobody else wrote while this writer did, as far as was read before: no
+    /// file is looked at. False if it is not known.
+    #[must_use]
+    pub fn was_alone(folder: &Path, top: &Path, writer: &str) -> bool {
+        let all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(&folder.join(name_of(top)));
+        known.and_then(|known| known.met.get(writer)) == Some(&false)
     }
 
     /// Who writes, as far as the states tell.
