@@ -98,6 +98,8 @@ pub enum Command {
     Daemon(commands::daemon::Daemon),
     /// Check the installation and say how to repair it
     Doctor(commands::doctor::Doctor),
+    /// Let real workers do an exercise in a scratch folder, and check what came of it
+    Drill(commands::drill::Drill),
     /// Show the configuration
     Config(commands::config::Config),
     /// Serve the MCP tools on stdin and stdout
@@ -135,6 +137,7 @@ impl Command {
             Self::Gc(command) => command.run(context),
             Self::Daemon(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
+            Self::Drill(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Mcp(command) => command.run(context),
             Self::Skill(command) => command.run(context),

@@ -9,6 +9,7 @@ pub mod conflicts;
 pub mod daemon;
 pub mod diff;
 pub mod doctor;
+pub mod drill;
 pub mod events;
 pub mod gc;
 pub mod generate;
