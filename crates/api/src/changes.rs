@@ -268,6 +268,9 @@ pub enum ConflictKind {
     /// One wrote over what the other had done, from an older reading: that is
     /// gone.
     StaleOverwrite,
+    /// It is to come: what jobs did in working trees of their own cannot be merged
+    /// with each other, or with the tree as it is.
+    Forecast,
 }
 
 impl ConflictKind {
@@ -277,6 +280,7 @@ impl ConflictKind {
         match self {
             Self::Overlap => "overlap",
             Self::StaleOverwrite => "stale_overwrite",
+            Self::Forecast => "forecast",
         }
     }
 }

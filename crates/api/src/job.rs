@@ -119,7 +119,7 @@ pub struct ViolationView {
 pub struct ConflictNote {
     /// Its name.
     pub id: String,
-    /// `overlap` or `stale_overwrite`.
+    /// `overlap`, `stale_overwrite` or `forecast`.
     pub kind: String,
     /// The path, relative to the top of the working tree.
     pub path: String,

@@ -57,11 +57,12 @@ impl Rule {
 pub struct Conflict {
     /// Its name: the same for the same jobs and path.
     pub id: String,
-    /// `overlap` or `stale_overwrite`.
+    /// `overlap`, `stale_overwrite` or `forecast`.
     pub kind: String,
     /// The path, relative to the top of the working tree.
     pub path: String,
-    /// The jobs; of a stale overwrite, the one that wrote over the other last.
+    /// The jobs; of a stale overwrite, the one that wrote over the other last. Of a
+    /// forecast it may be one, which collides with the tree.
     pub jobs: Vec<JobId>,
 }
 
@@ -70,6 +71,7 @@ impl fmt::Display for Conflict {
         let jobs: Vec<&str> = self.jobs.iter().map(JobId::as_str).collect();
         let what = match self.kind.as_str() {
             "stale_overwrite" => "the last wrote over what the other had done in",
+            "forecast" => "cannot be merged in",
             _ => "both changed",
         };
         write!(f, "{}: {what} {}", jobs.join(" and "), self.path)

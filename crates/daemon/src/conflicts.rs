@@ -30,9 +30,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     api_errors,
     changes::{self, of_checkpoint, of_repository},
-    checkpoints,
+    checkpoints, forecast,
     state::Daemon,
-    wait,
+    wait, workplaces,
 };
 
 /// Most conflicts that are told of a tree.
@@ -57,7 +57,10 @@ pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts
         let _turn = checkpoints::turn(Path::new(&tree)).await;
         let daemon = Arc::clone(daemon);
         let found = tokio::task::spawn_blocking(move || {
-            of_tree(&daemon, Path::new(&tree), jobs.as_ref(), MOST_CONFLICTS)
+            let tree = Path::new(&tree);
+            let mut found = of_tree(&daemon, tree, jobs.as_ref(), MOST_CONFLICTS)?;
+            found.extend(coming(&daemon, tree, jobs.as_ref())?);
+            Ok::<_, ApiError>(found)
         });
         let found = found
             .await
@@ -72,8 +75,7 @@ pub async fn of(daemon: &Arc<Daemon>, query: ConflictsQuery) -> Result<Conflicts
 /// once in a tree where that happens. Waits for that as long as is reasonable; it
 /// goes on by itself after that. `point` is the end of the job's journal.
 pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) {
-    let writes = job.spec.access == Access::Write && job.spec.workspace.is_shared();
-    if !writes || !checkpoints::are_kept(job) {
+    if job.spec.access != Access::Write || !checkpoints::are_kept(job) {
         return;
     }
     let trees = checkpoints::folder(daemon);
@@ -105,6 +107,10 @@ async fn collisions(daemon: &Arc<Daemon>, job: &Job) -> Result<Option<Vec<Confli
         let (daemon, job) = (Arc::clone(daemon), job.clone());
         move || {
             let tree = &job.spec.tree;
+            if let Some(owner) = job.spec.workspace.own() {
+                let own = BTreeSet::from([owner.to_string()]);
+                return coming(&daemon, tree, Some(&own)).map(Some);
+            }
             if !PrivateRepository::exists(&checkpoints::folder(&daemon), tree) {
                 return Ok(None);
             }
@@ -142,6 +148,11 @@ fn tell(daemon: &Daemon, job: &Job, point: JournalPoint, found: &[Conflict]) {
             jobs: jobs.clone(),
         });
         for id in jobs {
+            // Who goes on in a working tree of another's is who is told.
+            let id = match job.spec.workspace.own() == Some(&id) {
+                true => job.id.clone(),
+                false => id,
+            };
             told.entry(id).or_default().push(finding.clone());
         }
     }
@@ -156,6 +167,9 @@ fn tell(daemon: &Daemon, job: &Job, point: JournalPoint, found: &[Conflict]) {
             findings,
             after,
         });
+    }
+    if !job.spec.workspace.is_shared() {
+        return;
     }
     daemon.submit(Input::WriterEnded {
         tree: job.spec.tree.clone(),
@@ -173,7 +187,9 @@ fn trees(daemon: &Daemon, query: &ConflictsQuery) -> Result<Trees, ApiError> {
         let job = job(daemon, name)?;
         let tree = job.spec.tree.display().to_string();
         let jobs = trees.entry(tree).or_insert_with(|| Some(BTreeSet::new()));
-        jobs.get_or_insert_default().insert(job.id.to_string());
+        // Those that go on in one working tree count as the one it was made for.
+        let id = job.spec.workspace.own().unwrap_or(&job.id);
+        jobs.get_or_insert_default().insert(id.to_string());
     }
     if trees.is_empty() {
         let folder = query.folder.as_deref().ok_or_else(|| {
@@ -249,6 +265,21 @@ fn of_tree(
         conflicts.extend(overlaps.into_iter().map(shown));
     }
     Ok(conflicts)
+}
+
+/// Conflicts to come of jobs with working trees of their own.
+fn coming(
+    daemon: &Daemon,
+    tree: &Path,
+    chosen: Option<&BTreeSet<String>>,
+) -> Result<Vec<Conflict>, ApiError> {
+    if workplaces::made_from(daemon, tree).is_empty() {
+        return Ok(Vec::new());
+    }
+    let repository = checkpoints::open(daemon, tree).map_err(|error| of_repository(&error))?;
+    let mut found = forecast::of_tree(daemon, &repository, tree, chosen)?;
+    found.truncate(MOST_CONFLICTS);
+    Ok(found)
 }
 
 /// Jobs and when they wrote, in the order in which they began.
@@ -371,6 +402,14 @@ fn told_by(daemon: &Daemon, job: &str, top: &Path) -> BTreeSet<String> {
         .unwrap_or_default()
 }
 
+/// The name of a conflict: the same for the same jobs and path.
+#[must_use]
+pub fn name_of(jobs: &[String], path: &str) -> String {
+    let hash = Sha256::digest(format!("{}\0{path}", jobs.join("\0")));
+    let id: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("c{id}")
+}
+
 /// Whether the changes of one of them were taken back since.
 fn taken_back(states: &[KeptState], pair: [&String; 2]) -> bool {
     states.iter().any(|state| {
@@ -391,10 +430,8 @@ fn conflict(overlap: Overlap, pair: [&String; 2], resolved: bool) -> Conflict {
                 lines: hunk.lines,
             })
         });
-    let hash = Sha256::digest(format!("{first}\0{second}\0{}", overlap.path));
-    let id: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     Conflict {
-        id: format!("c{id}"),
+        id: name_of(&[first.clone(), second.clone()], &overlap.path),
         kind: match overlap.overwrote {
             Some(_) => ConflictKind::StaleOverwrite,
             None => ConflictKind::Overlap,

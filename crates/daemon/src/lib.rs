@@ -27,6 +27,7 @@ mod event_pages;
 mod executor;
 mod finalise;
 mod findings;
+mod forecast;
 mod gc;
 mod hook;
 mod http;

@@ -181,6 +181,22 @@ fn remove_from(tree: &Path, folder: &Path, top: &Path) -> Result<(), PrivateRepo
     }
 }
 
+/// The jobs with a working tree of their own that was made from `tree`, and where
+/// that lies. Blocking.
+#[must_use]
+pub fn made_from(daemon: &Daemon, tree: &Path) -> Vec<(JobId, PathBuf)> {
+    let Ok(entries) = fs_err::read_dir(folder(daemon)) else {
+        return Vec::new();
+    };
+    let own = entries.flatten().filter_map(|entry| {
+        let owner = entry.file_name().to_str().and_then(JobId::parse)?;
+        let source = fs_err::read(entry.path().join(SOURCE)).ok()?;
+        let top = own_tree(daemon, &owner, tree);
+        (source == tree.as_os_str().as_encoded_bytes() && top.is_dir()).then_some((owner, top))
+    });
+    own.collect()
+}
+
 /// Removes the working trees of jobs that are forgotten. Blocking.
 pub fn forget(daemon: &Daemon) {
     let Ok(entries) = fs_err::read_dir(folder(daemon)) else {

@@ -56,6 +56,10 @@ fn what(conflict: &Conflict) -> String {
     let what = match conflict.kind {
         ConflictKind::Overlap => "both changed it",
         ConflictKind::StaleOverwrite => "the second wrote over the first",
+        ConflictKind::Forecast if conflict.job_ids.len() == 1 => {
+            "cannot be merged with what the tree holds now"
+        }
+        ConflictKind::Forecast => "cannot be merged with each other",
     };
     match conflict.resolved {
         true => format!("{what}; one was taken back"),

@@ -189,7 +189,10 @@ fn jobs_apart_do_not_count_against_the_writers_of_a_tree() {
         assert_eq!(world.wait_end(job), "completed");
     }
     assert_eq!(read(&world, "f"), "1\n");
-    assert_eq!(world.json(&["conflicts"])["conflicts"], json!([]));
+    // Each two of them, once they are to be brought together.
+    let coming = world.json(&["conflicts"])["conflicts"].clone();
+    assert_eq!(coming.as_array().map(Vec::len), Some(3), "{coming:#}");
+    assert_eq!(coming[0]["kind"], "forecast", "{coming:#}");
     world.ok(&["apply", &jobs[0]]);
     let second = world.run(&["apply", &jobs[1]]);
     assert_eq!(second.code, Some(1), "{second}");
@@ -206,6 +209,82 @@ fn jobs_apart_do_not_count_against_the_writers_of_a_tree() {
         }
     });
     none_left(&world);
+}
+
+/// What a forecast says of which jobs: `jobs path`.
+fn forecasts(world: &TestEnvironment, jobs: &[&str]) -> Vec<String> {
+    let arguments: Vec<&str> = ["conflicts"].iter().chain(jobs).copied().collect();
+    let found = world.json(&arguments);
+    let all = found["conflicts"].as_array().expect("a list");
+    all.iter()
+        .map(|one| {
+            assert_eq!(one["kind"], "forecast", "{one:#}");
+            let jobs = one["jobIds"].as_array().expect("jobs");
+            let labels: Vec<String> = jobs
+                .iter()
+                .map(|job| {
+                    let status = world.json(&["status", job.as_str().expect("an id")]);
+                    status["label"].as_str().expect("a label").to_owned()
+                })
+                .collect();
+            format!(
+                "{} {}",
+                labels.join("+"),
+                one["path"].as_str().expect("a path")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn conflicts_are_foretold_while_jobs_are_at_work() {
+    let world = world();
+    commit(&world, &[("f", "1\n2\n3\n4\n5\n6\n7\n"), ("g", "1\n")]);
+    let gate = |name: &str| world.root().join(name);
+    let stepping = |name: &str, command: &str| {
+        let told = gate(&format!("{name}-done"));
+        let (told, end) = (told.display(), gate(&format!("{name}-end")));
+        let command = format!(
+            "{command}; touch {told}; until test -e {}; do sleep 0.02; done",
+            end.display()
+        );
+        let job = spawn(&world, name, &command);
+        wait_for_file(&gate(&format!("{name}-done")));
+        job
+    };
+    let one = stepping("one", "sed -i s/1/one/ f");
+    assert_eq!(forecasts(&world, &[]), Vec::<String>::new());
+    let apart = stepping("apart", "sed -i s/7/apart/ f");
+    assert_eq!(forecasts(&world, &[]), Vec::<String>::new());
+    let two = stepping("two", "sed -i s/1/two/ f; echo two > g");
+    assert_eq!(forecasts(&world, &[]), ["one+two f"]);
+    assert_eq!(forecasts(&world, &[&apart]), Vec::<String>::new());
+    assert!(
+        world
+            .ok(&["conflicts"])
+            .contains("cannot be merged with each other")
+    );
+    // The user edits a file that one of them changed: that is one of its own.
+    put(&world, "g", "mine\n");
+    assert_eq!(forecasts(&world, &[]), ["two g", "one+two f"]);
+    assert_eq!(forecasts(&world, &[&one]), ["one+two f"]);
+    for (name, job) in [("one", &one), ("two", &two), ("apart", &apart)] {
+        fs_err::write(gate(&format!("{name}-end")), "").expect("the gate opens");
+        assert_eq!(world.wait_end(job), "completed");
+    }
+    // Each of the two has it on record: the second one learned of it while it ran.
+    for job in [&one, &two] {
+        let status = world.json(&["status", job]);
+        let found = status["conflicts"].as_array().expect("a list");
+        let is_it = |one: &Value| one["path"] == "f" && one["kind"] == "forecast";
+        assert!(found.iter().any(is_it), "{status:#}");
+    }
+    world.ok(&["apply", &one]);
+    assert_eq!(forecasts(&world, &[]), ["two f", "two g"]);
+    world.ok(&["discard", &two]);
+    assert_eq!(forecasts(&world, &[]), Vec::<String>::new());
+    world.ok(&["apply", &apart]);
+    assert_eq!(read(&world, "f"), "one\n2\n3\n4\n5\n6\napart\n");
 }
 
 /// Files of a working tree that is made anew or was left alone.
