@@ -88,6 +88,9 @@ pub enum LaunchError {
     /// A review has no conversation.
     #[error("a review cannot continue a conversation")]
     ReviewResume,
+    /// A folder of the scope lies where the sandbox does not reach.
+    #[error("the folder {0} of the scope does not lie in the working folder")]
+    Scope(String),
     /// The job asks for an MCP server that is not there.
     #[error("the MCP server `{0}` is not registered with Codex")]
     UnknownServer(String),
@@ -115,12 +118,19 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launch, LaunchError> {
     let mut line = Line::default();
     line.push([path("program", request.program)?, "exec"]);
     line.push(["--json", "--color", "never", "--skip-git-repo-check"]);
-    if permission_profile(request).is_none() {
+    let profile = permission_profile(request)?;
+    if profile.is_none() {
         line.push(["-s", request.sandbox.as_str()]);
     }
     line.push(["-C", path("working folder", request.working_directory)?]);
     options(&mut line, request)?;
     config(&mut line, request)?;
+    if let Some(filesystem) = profile {
+        line.config(&format!("default_permissions={}", toml_string(PROFILE)));
+        line.config(&format!(
+            "permissions.{PROFILE}={{filesystem={filesystem}}}"
+        ));
+    }
     let stdin = task(&mut line, request)?;
     Ok(Launch {
         argv: line.0,
@@ -192,17 +202,12 @@ fn config(line: &mut Line, request: &LaunchRequest<'_>) -> Result<(), LaunchErro
         pairs.iter().for_each(|pair| line.config(pair));
     }
     after_overrides.iter().for_each(|pair| line.config(pair));
-    if let Some(filesystem) = permission_profile(request) {
-        line.config(&format!("default_permissions={}", toml_string(PROFILE)));
-        line.config(&format!(
-            "permissions.{PROFILE}={{filesystem={filesystem}}}"
-        ));
-    }
     Ok(())
 }
 
-/// Name of the permission profile that a scope becomes.
-const PROFILE: &str = "scope";
+/// Name of the permission profile that a scope becomes. The user's own settings of a
+/// profile of this name would be part of it.
+const PROFILE: &str = "convoke_scope";
 
 /// The files that a job with a scope may write, in the form of a permission
 /// profile; none where the scope says no more than the sandbox.
@@ -210,22 +215,25 @@ const PROFILE: &str = "scope";
 /// The temp folders stay writable, because compilers and test runners need them;
 /// without a word on `.` a working folder that lies in one would be writable as a
 /// whole.
-fn permission_profile(request: &LaunchRequest<'_>) -> Option<String> {
-    let scope = request.scope.filter(|scope| !scope.write.is_empty())?;
-    if request.sandbox != Sandbox::WorkspaceWrite {
-        return None;
-    }
+fn permission_profile(request: &LaunchRequest<'_>) -> Result<Option<String>, LaunchError> {
+    let scope = request.scope.filter(|scope| !scope.write.is_empty());
+    let Some(scope) = scope.filter(|_| request.sandbox == Sandbox::WorkspaceWrite) else {
+        return Ok(None);
+    };
     let mut folders = String::from("\".\"=\"read\"");
     for folder in &scope.write {
-        let relative = folder.strip_prefix(request.working_directory).ok()?;
+        let relative = folder
+            .strip_prefix(request.working_directory)
+            .map_err(|_| LaunchError::Scope(folder.display().to_string()))?;
         if relative.as_os_str().is_empty() {
-            return None;
+            return Ok(None);
         }
-        folders.push_str(&format!(",{}=\"write\"", toml_string(relative.to_str()?)));
+        let relative = toml_string(path("folder of the scope", relative)?);
+        folders.push_str(&format!(",{relative}=\"write\""));
     }
-    Some(format!(
+    Ok(Some(format!(
         "{{\":root\"=\"read\",\":tmpdir\"=\"write\",\":slash_tmp\"=\"write\",\":workspace_roots\"={{{folders}}}}}"
-    ))
+    )))
 }
 
 /// The subcommand and its arguments; the answer is the text for stdin.

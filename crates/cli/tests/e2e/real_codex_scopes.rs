@@ -74,6 +74,27 @@ fn a_worker_writes_in_its_scope_and_the_temp_folders_only() {
     );
 }
 
+#[test]
+fn a_later_turn_of_a_conversation_is_held_to_its_scope_too() {
+    let Some(codex) = real_codex() else { return };
+    let world = CodexWorld::unregistered(&codex, Script::default());
+    for folder in ["a", "b"] {
+        fs_err::create_dir(world.work().join(folder)).expect("created");
+    }
+    let turn = |scope: &str, text: &str| {
+        let write = |folder: &str| Step::shell(format!("echo {text} > {folder}/{text}"));
+        let options = ["-s", "workspace-write", "--session", "s", "--scope", scope];
+        let job = world.spawn_worker(&options, &[write("a"), write("b"), Step::say("done")]);
+        world.completed(&job)["job"]["thread"].clone()
+    };
+    assert_eq!(turn("a", "one"), turn("b", "two"));
+    let there = |path: &str| world.work().join(path).exists();
+    assert_eq!(
+        ["a/one", "b/one", "a/two", "b/two"].map(there),
+        [true, false, false, true]
+    );
+}
+
 /// Two workers at once, each in its folder, and a person in a third one: whose
 /// changes are whose is certain, although nobody told of them.
 #[test]

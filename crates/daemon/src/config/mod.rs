@@ -3,9 +3,11 @@
 
 mod ceiling;
 mod file;
+mod settings;
 mod tables;
 mod units;
 
 pub use ceiling::{Ceiling, ceiling_of};
-pub use file::{Config, ConfigError, OnViolation, Setting, load};
+pub use file::{Config, ConfigError, OnViolation, load};
+pub use settings::Setting;
 pub use units::{parse_bytes, parse_duration_ms};

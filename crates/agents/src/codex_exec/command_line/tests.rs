@@ -78,6 +78,53 @@ fn tail(launch: &Launch) -> &[String] {
 }
 
 #[test]
+fn a_scope_becomes_a_permission_profile_or_nothing_starts() {
+    let capabilities = Capabilities::of(REFERENCE).unwrap();
+    let work = work();
+    let start = |sandbox, folders: &[&str]| {
+        let scope = Scope {
+            write: folders.iter().map(PathBuf::from).collect(),
+            read: Vec::new(),
+        };
+        launch(&LaunchRequest {
+            program: Path::new("/opt/codex"),
+            capabilities: &capabilities,
+            work: &work,
+            sandbox,
+            scope: Some(&scope),
+            working_directory: Path::new("/repo"),
+            thread: None,
+            earlier_prompt: None,
+            output_schema: None,
+            registrations: &[],
+            results: &[],
+        })
+    };
+    let bounded = start(Sandbox::WorkspaceWrite, &["/repo/a", "/repo/b \"c\""]).unwrap();
+    assert!(
+        !bounded.argv.contains(&"-s".to_owned()),
+        "{:?}",
+        bounded.argv
+    );
+    let profile = r#"permissions.convoke_scope={filesystem={":root"="read",":tmpdir"="write",":slash_tmp"="write",":workspace_roots"={"."="read","a"="write","b \"c\""="write"}}}"#;
+    assert!(
+        bounded.argv.contains(&profile.to_owned()),
+        "{:?}",
+        bounded.argv
+    );
+    // It says no more than the sandbox, or the sandbox cannot say it.
+    for (sandbox, folder) in [
+        (Sandbox::WorkspaceWrite, "/repo"),
+        (Sandbox::DangerFullAccess, "/repo/a"),
+    ] {
+        let argv = start(sandbox, &[folder]).unwrap().argv;
+        assert!(argv.contains(&sandbox.as_str().to_owned()), "{argv:?}");
+    }
+    let outside = start(Sandbox::WorkspaceWrite, &["/repo/a", "/other"]).unwrap_err();
+    assert!(matches!(outside, LaunchError::Scope(_)), "{outside}");
+}
+
+#[test]
 fn the_least_a_turn_is_given() {
     let launch = start(&work(), None).unwrap();
     assert_eq!(
