@@ -102,6 +102,10 @@ pub struct ApplyResponse {
     pub top: String,
     /// The state before, to undo it; none if nothing was written.
     pub checkpoint_id: Option<String>,
+    /// What one should know of the job before its changes count: that it failed, or
+    /// broke a rule.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 /// A path that was edited in the working tree in another way than by the job.

@@ -35,6 +35,10 @@ pub struct JobView {
     /// Its own working tree, while there is one.
     #[serde(default)]
     pub worktree: Option<String>,
+    /// What became of the changes in it, once that is decided: `applied` or
+    /// `discarded`.
+    #[serde(default)]
+    pub worktree_decision: Option<String>,
     /// The folders it is about, absolute, if it said so.
     #[serde(default)]
     pub scope: Option<Scope>,

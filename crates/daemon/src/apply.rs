@@ -10,7 +10,7 @@ use convoke_api::{
     },
     error::{ApiError, RequestCode},
 };
-use convoke_core::{ids::JobId, job::Job};
+use convoke_core::{finding::Finding, ids::JobId, job::Job, lifecycle::Outcome};
 use convoke_workspace::{
     apply::{self, Applied, Sides, Unmerged},
     checkpoint::Checkpoint,
@@ -62,7 +62,8 @@ pub async fn apply(
     let response = applying
         .await
         .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))??;
-    if !response.dry_run && response.conflicts.is_empty() {
+    // Where nothing was seen there may be something that is not looked at.
+    if !response.dry_run && response.conflicts.is_empty() && !response.applied.is_empty() {
         settle(daemon, &job, "applied").await;
     }
     Ok(response)
@@ -122,9 +123,10 @@ fn isolated(daemon: &Daemon, id: &JobId, caller: &Caller, dry_run: bool) -> Resu
     Ok(job)
 }
 
-/// What became of the changes, if that was decided. Jobs that went on in one
-/// working tree share it.
-fn settled(daemon: &Daemon, job: &Job) -> Option<String> {
+/// What became of the changes, `applied` or `discarded`, if that was decided. Jobs
+/// that went on in one working tree share it.
+#[must_use]
+pub fn settled(daemon: &Daemon, job: &Job) -> Option<String> {
     let owner = job.spec.workspace.own()?;
     let mut known = daemon.store.observations(owner).ok()?;
     known.remove(SETTLED)?.as_str().map(str::to_owned)
@@ -150,28 +152,43 @@ async fn settle(daemon: &Arc<Daemon>, job: &Job, how: &str) {
     }
 }
 
-/// What the job began with, and what it made of it.
-fn states(repository: &PrivateRepository, job: &Job) -> Result<(Checkpoint, Checkpoint), ApiError> {
+/// What the job began with, and what it made of it: as its working tree is now, if
+/// it is there. Nobody is at work in it.
+fn states(
+    daemon: &Daemon,
+    repository: &PrivateRepository,
+    job: &Job,
+) -> Result<(Checkpoint, Checkpoint), ApiError> {
+    let failed = |error| of_repository(&error);
     let owner = job.spec.workspace.own().map_or("", JobId::as_str);
-    let mut states = repository
-        .states_of_own_tree(owner)
-        .map_err(|error| of_repository(&error))?;
-    match (states.first().cloned(), states.pop()) {
-        (Some(base), Some(result)) if result.edge == Edge::Result => {
-            Ok((base.checkpoint, result.checkpoint))
-        }
-        _ => Err(ApiError::new(
+    let mut states = repository.states_of_own_tree(owner).map_err(failed)?;
+    let missing = || {
+        ApiError::new(
             RequestCode::CheckpointMissing,
             format!("no result of job {} is kept", job.id),
         )
-        .with_hint("it never ran, only read, or its working tree could not be looked at")),
+        .with_hint("it never ran, only read, or its working tree could not be looked at")
+    };
+    let base = states.first().cloned().ok_or_else(missing)?.checkpoint;
+    let last = states.pop().filter(|state| state.edge == Edge::Result);
+    let Some(top) = workplaces::existing(daemon, job) else {
+        return Ok((base, last.ok_or_else(missing)?.checkpoint));
+    };
+    let view = repository.view(&top, owner).map_err(failed)?;
+    let now = checkpoints::take(daemon, &view).map_err(|error| of_checkpoint(&error))?;
+    if last.is_none_or(|last| last.checkpoint != now) {
+        let at = clock::now().0;
+        repository
+            .keep(owner, (Edge::Result, job.attempts), at, now.clone())
+            .map_err(failed)?;
     }
+    Ok((base, now))
 }
 
 fn apply_now(daemon: &Daemon, job: &Job, dry_run: bool) -> Result<ApplyResponse, ApiError> {
     let failed = |error| of_repository(&error);
     let repository = checkpoints::open(daemon, &job.spec.tree).map_err(failed)?;
-    let (base, theirs) = states(&repository, job)?;
+    let (base, theirs) = states(daemon, &repository, job)?;
     let take = || checkpoints::take(daemon, &repository).map_err(|error| of_checkpoint(&error));
     let ours = take()?;
     let sides = Sides {
@@ -184,37 +201,39 @@ fn apply_now(daemon: &Daemon, job: &Job, dry_run: bool) -> Result<ApplyResponse,
         return Ok(answer(job, planned, dry_run, None));
     }
     let writer = free_name(&repository, job, "apply")?;
-    let keep = |edge, checkpoint: &Checkpoint| {
-        let kept = repository.keep(&writer, (edge, 1), clock::now().0, checkpoint.clone());
+    let keep = |edge, checkpoint: Checkpoint| {
+        let kept = repository.keep(&writer, (edge, 1), clock::now().0, checkpoint);
         kept.map_err(failed)
     };
-    let undo = keep(Edge::Before, &ours)?;
-    let written = apply::write(&repository, sides);
-    let after = take().unwrap_or_else(|_| ours.clone());
-    let written = match written {
-        Ok(written) if written.conflicts.is_empty() => written,
-        // Somebody edited the tree in this very moment: all or nothing.
-        other => {
-            let states = Taken {
-                before: &ours,
-                after: &after,
-                now: &after,
-            };
-            let suffix = format!("before-{writer}");
-            let undone = rollback::take_back(&repository, states, &suffix, false, |path| {
-                match planned.applied.iter().any(|applied| applied == path) {
-                    true => Ok(()),
-                    false => Err("it was not applied".to_owned()),
-                }
-            });
-            keep(Edge::After, &take().unwrap_or(after))?;
-            undone.map_err(failed)?;
-            let written = other.map_err(failed)?;
-            return Ok(answer(job, written, dry_run, None));
-        }
+    let undo = keep(Edge::Before, ours.clone())?;
+    let half_way = |error: ApiError| {
+        let words =
+            format!("what was written before is taken back by `convoke rollback --to {undo}`");
+        error.with_hint(words)
     };
-    keep(Edge::After, &after)?;
-    Ok(answer(job, written, dry_run, Some(undo)))
+    let written = apply::write(&repository, sides);
+    let after = take().map_err(half_way)?;
+    keep(Edge::After, after.clone())?;
+    let written = written.map_err(|error| half_way(failed(error)))?;
+    if written.conflicts.is_empty() {
+        return Ok(answer(job, written, dry_run, Some(undo)));
+    }
+    // Somebody edited the tree in this very moment, which stays: all or nothing of
+    // what is the job's.
+    let states = Taken {
+        before: &ours,
+        after: &after,
+        now: &after,
+    };
+    let suffix = format!("before-{writer}");
+    let undone = rollback::take_back(&repository, states, &suffix, false, |path| {
+        match written.applied.iter().any(|applied| applied == path) {
+            true => Ok(()),
+            false => Err("it was not applied".to_owned()),
+        }
+    });
+    undone.map_err(|error| half_way(failed(error)))?;
+    Ok(answer(job, written, dry_run, None))
 }
 
 fn answer(
@@ -233,7 +252,26 @@ fn answer(
         dry_run,
         top: job.spec.tree.display().to_string(),
         checkpoint_id,
+        notices: notices(job),
     }
+}
+
+/// What one should know of a job before its changes count.
+fn notices(job: &Job) -> Vec<String> {
+    let mut notices = Vec::new();
+    match job.end().map(|end| &end.outcome) {
+        Some(Outcome::Failed(failure)) => notices.push(format!(
+            "the job failed ({}): {}",
+            failure.code, failure.message
+        )),
+        Some(Outcome::Cancelled { .. }) => notices.push("the job was cancelled".to_owned()),
+        Some(Outcome::Completed) | None => {}
+    }
+    notices.extend(job.findings.iter().filter_map(|finding| match finding {
+        Finding::Violation(violation) => Some(violation.message.clone()),
+        Finding::Conflict(_) => None,
+    }));
+    notices
 }
 
 fn conflict(unmerged: Unmerged) -> ApplyConflict {

@@ -235,7 +235,14 @@ impl Seen {
         let top = workplaces::of(daemon, job).top;
         let end = match result {
             Some(result) => result.checkpoint.clone(),
-            None if !top.is_dir() => return Err(not_kept(daemon, job)),
+            None if !top.is_dir() => {
+                let message = format!(
+                    "the working tree of job {} is gone, and no result of it is kept",
+                    job.id
+                );
+                return Err(ApiError::new(RequestCode::CheckpointMissing, message)
+                    .with_hint("start the job again"));
+            }
             None => {
                 let view = repository.view(&top, owner.as_str());
                 let view = view.map_err(|error| of_repository(&error))?;

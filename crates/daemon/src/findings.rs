@@ -197,7 +197,8 @@ fn changed_outside_of_scope(daemon: &Daemon, job: &Job) -> Result<Vec<String>, A
 /// Whether an agent's sandbox lets it write where HEAD and the refs are. What
 /// others did to them meanwhile is not its doing. A program does what the user
 /// started it for.
-fn may_write_history(job: &Job, top: &Path) -> bool {
+#[must_use]
+pub fn may_write_history(job: &Job, top: &Path) -> bool {
     let Work::Agent(work) = &job.spec.work else {
         return false;
     };

@@ -84,11 +84,18 @@ fn pending(
     repository: &PrivateRepository,
     tree: &Path,
 ) -> Result<Vec<Pending>, ApiError> {
-    let mut all = Vec::new();
+    let mut known = Vec::new();
     for (job, top) in workplaces::made_from(daemon, tree) {
         let states = repository.states_of_own_tree(job.as_str());
         let states = states.map_err(|error| of_repository(&error))?;
-        let Some(base) = states.first() else { continue };
+        if let Some(base) = states.first().cloned() {
+            known.push((base, states, job, top));
+        }
+    }
+    known.sort_by_key(|(base, ..)| base.at);
+    let surplus = known.len().saturating_sub(MOST_JOBS);
+    let mut all = Vec::new();
+    for (base, states, job, top) in known.into_iter().skip(surplus) {
         let is_live = {
             let dispatcher = daemon.dispatcher();
             let mut jobs = dispatcher.jobs();
@@ -103,18 +110,13 @@ fn pending(
                 checkpoints::take(daemon, &view).map_err(|error| of_checkpoint(&error))?
             }
         };
-        all.push((
-            base.at,
-            Pending {
-                job,
-                base: base.checkpoint.clone(),
-                now,
-            },
-        ));
+        all.push(Pending {
+            job,
+            base: base.checkpoint,
+            now,
+        });
     }
-    all.sort_by_key(|(at, _)| *at);
-    let surplus = all.len().saturating_sub(MOST_JOBS);
-    Ok(all.into_iter().skip(surplus).map(|(_, one)| one).collect())
+    Ok(all)
 }
 
 fn try_out(

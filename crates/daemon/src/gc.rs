@@ -22,7 +22,9 @@ use convoke_core::{
 };
 use convoke_store::folder_bytes;
 
-use crate::{api_errors, checkpoints, clock, error_chain, executor::lock, state::Daemon};
+use crate::{
+    api_errors, checkpoints, clock, error_chain, executor::lock, state::Daemon, workplaces,
+};
 
 /// How often the daemon looks by itself.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -186,13 +188,22 @@ fn refers_to(job: &Job) -> Vec<JobId> {
         Work::Command { .. } => None,
     };
     let all = spec.needs.iter().chain(&spec.after).chain(&spec.parent);
-    all.chain(resumed).cloned().collect()
+    let all = all.chain(resumed).chain(spec.workspace.own());
+    all.cloned().collect()
 }
 
 /// Why a job must stay, if it must.
 fn obstacle(daemon: &Daemon, job: &JobId, runners: &[RunnerId]) -> Option<String> {
     if daemon.live.get(job).is_some() {
         return Some("it is not settled yet".to_owned());
+    }
+    if workplaces::is_undecided(daemon, job) {
+        return Some(format!(
+            "its changes are neither applied nor discarded: `convoke apply {job}`, `convoke discard {job}`"
+        ));
+    }
+    if let Some(user) = workplaces::user_of(daemon, job) {
+        return Some(format!("its working tree is that of job {user} too"));
     }
     if daemon.leftovers.contains(job) {
         return Some(format!(

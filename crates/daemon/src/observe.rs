@@ -131,13 +131,21 @@ pub fn before_of(daemon: &Daemon, job: &Job) -> Option<Snapshot> {
     serde_json::from_value(observations.remove(BEFORE)?).ok()
 }
 
+/// The states before the first attempt and after the end, if both are known.
+/// Blocking.
+#[must_use]
+pub fn snapshots(daemon: &Daemon, job: &Job) -> Option<(Snapshot, Snapshot)> {
+    let mut observations = daemon.store.observations(&job.id).ok()?;
+    let before = serde_json::from_value(observations.remove(BEFORE)?).ok()?;
+    let after = serde_json::from_value(observations.remove(AFTER)?).ok()?;
+    Some((before, after))
+}
+
 /// What was observed of a job, once both states are known. Blocking: call it
 /// on a thread of the runtime that is meant for that.
 #[must_use]
 pub fn observed(daemon: &Daemon, job: &Job) -> Option<Observed> {
-    let mut observations = daemon.store.observations(&job.id).ok()?;
-    let before: Snapshot = serde_json::from_value(observations.remove(BEFORE)?).ok()?;
-    let after: Snapshot = serde_json::from_value(observations.remove(AFTER)?).ok()?;
+    let (before, after) = snapshots(daemon, job)?;
     let top = top_of(daemon, job)?;
     // Git is run only for the commits between.
     let _permit = (before.head != after.head)

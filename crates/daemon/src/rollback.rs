@@ -22,7 +22,7 @@ use crate::{
     changes::{self, Seen, of_checkpoint, of_repository},
     checkpoints, clock,
     config::ceiling_of,
-    error_chain, observe, power,
+    error_chain, findings, observe, power,
     state::Daemon,
     wait,
 };
@@ -44,16 +44,21 @@ pub async fn take_back(
         .job(&target.job)
         .map_err(|error| api_errors::of_store(&error))?
         .ok_or_else(|| api_errors::unknown_job(daemon, target.job.as_str()))?;
-    if target.state.is_none() && !job.spec.workspace.is_shared() {
+    let is_apart = !job.spec.workspace.is_shared();
+    if target.state.is_none() && is_apart && !request.history {
         return Err(ApiError::invalid(format!(
-            "job {} worked in a working tree of its own: nothing of it is in {}",
+            "job {} worked in a working tree of its own, not in {}",
             job.id,
             job.spec.tree.display()
         ))
-        .with_hint(format!(
-            "`convoke discard {}` drops it; what was applied is taken back by the state that `convoke apply` named",
-            job.id
-        )));
+        .with_hint(match crate::apply::settled(daemon, &job).as_deref() {
+            Some("applied") => format!(
+                "what was applied is taken back with `convoke rollback --to {}.apply-1.before`",
+                job.id
+            ),
+            Some(_) => "it was discarded: there is nothing to take back".to_owned(),
+            None => format!("`convoke discard {}` drops what it did", job.id),
+        }));
     }
     if !request.dry_run {
         check_history(&request)?;
@@ -89,6 +94,8 @@ pub async fn take_back(
             false => Vec::new(),
         };
         let done = match &target.state {
+            // Its files are in a tree of its own.
+            None if is_apart => Ok(work.answer(Report::default(), None)),
             None => work.one_job(),
             Some(state) => work.since(state),
         };
@@ -177,6 +184,14 @@ pub fn check_power(
         policy: config.max_sandbox,
         repository: ceiling.max_sandbox,
     };
+    let tree = &job.spec.tree;
+    if fs_err::canonicalize(tree).map_or(true, |real| real != *tree) {
+        return Err(ApiError::new(
+            RequestCode::PowerExceeded,
+            format!("{what}: {} is gone, or leads elsewhere now", tree.display()),
+        )
+        .with_hint("put the folder back in its place"));
+    }
     let needed = Sandbox::WorkspaceWrite;
     power::grant_sandbox(&bounds, Some(needed), needed).map_err(|mut error| {
         error.message = format!("{what}: {}", error.message);
@@ -200,6 +215,7 @@ pub fn free_name(
     Ok(name((1..).find(free).unwrap_or(1)))
 }
 
+#[derive(Clone, Copy)]
 struct Work<'a> {
     daemon: &'a Daemon,
     repository: &'a PrivateRepository,
@@ -210,7 +226,16 @@ struct Work<'a> {
 impl Work<'_> {
     /// Points refs back where they were before the job; answers which.
     fn history(&self) -> Result<Vec<String>, ApiError> {
-        let observed = observe::observed(self.daemon, self.job).ok_or_else(|| {
+        let is_program = matches!(self.job.spec.work, convoke_core::spec::Work::Command { .. });
+        if !is_program && !findings::may_write_history(self.job, &self.job.spec.tree) {
+            return Err(ApiError::invalid(format!(
+                "the sandbox of job {} kept it from the history: what changed there was not its doing",
+                self.job.id
+            ))
+            .with_hint("leave `history` out, or use git yourself"));
+        }
+        let seen = observe::snapshots(self.daemon, self.job);
+        let (before, after) = seen.ok_or_else(|| {
             ApiError::new(
                 RequestCode::CheckpointMissing,
                 format!(
@@ -221,12 +246,22 @@ impl Work<'_> {
             )
             .with_hint("`git reflog` shows where they pointed")
         })?;
-        let moves = history::moves(&observed.before.history(), &observed.after.history());
+        let mut moves = history::moves(&before.history(), &after.history());
+        let is_apart = !self.job.spec.workspace.is_shared();
+        // A working tree of its own has a HEAD of its own.
+        moves.retain(|one| !is_apart || one.name != "HEAD");
         if !self.dry_run {
+            // What keeps the files from being taken back is found out first.
+            let tried = Work {
+                dry_run: true,
+                ..*self
+            };
+            if !is_apart {
+                tried.one_job()?;
+            }
             history::undo(&self.job.spec.tree, &moves).map_err(|error| {
-                ApiError::new(RequestCode::StateUnavailable, error_chain(&error)).with_hint(
-                    "nothing was changed; a ref that moved on since must be put right by hand",
-                )
+                ApiError::new(RequestCode::StateUnavailable, error_chain(&error))
+                    .with_hint("no file was changed; what moved on since must be put right by hand")
             })?;
         }
         Ok(moves.iter().map(|one| one.back().shown()).collect())

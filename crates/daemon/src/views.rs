@@ -23,7 +23,7 @@ use convoke_core::{
     time::UnixMillis,
 };
 
-use crate::{api_errors, clock, liveness, state::Daemon, workplaces};
+use crate::{api_errors, apply, clock, liveness, state::Daemon, workplaces};
 
 /// Characters of a prompt shown as the summary.
 const SUMMARY: usize = 200;
@@ -59,6 +59,7 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         access: job.spec.access.into(),
         workspace: workspace(job),
         worktree: workplaces::existing(daemon, job).map(|top| top.display().to_string()),
+        worktree_decision: apply::settled(daemon, job),
         scope: job.spec.scope.as_ref().map(scope),
         model,
         summary: summary(&job.spec.work),

@@ -24,6 +24,9 @@ use crate::{checkpoints, clock, error_chain, state::Daemon};
 /// Name of the file that says of which tree a working tree is one.
 const SOURCE: &str = "source";
 
+/// Name of the file that lists jobs that went on in the working tree, one a line.
+const USERS: &str = "jobs";
+
 /// Where a job works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workplace {
@@ -137,8 +140,70 @@ fn make(daemon: &Daemon, job: &Job) -> Result<(), CheckpointError> {
             repository.keep(owner.as_str(), (Edge::Base, 1), now, base)?;
         }
     }
-    fs_err::create_dir_all(&place.folder).map_err(io_error("create", &place.folder))?;
+    make_folder(&place.folder)?;
+    note_user(daemon, owner, &job.id)?;
     Ok(())
+}
+
+/// Makes a folder unless a link on the way leads elsewhere: what the agent may write
+/// is checked before it starts.
+fn make_folder(folder: &Path) -> Result<(), PrivateRepositoryError> {
+    let existing = folder.ancestors().find(|above| above.is_dir());
+    let leads_elsewhere = existing.is_some_and(|existing| {
+        fs_err::canonicalize(existing).map_or(true, |real| real != existing)
+    });
+    if leads_elsewhere {
+        let error = std::io::Error::other("a link stands on the way");
+        return Err(io_error("create", folder)(error));
+    }
+    fs_err::create_dir_all(folder).map_err(io_error("create", folder))
+}
+
+/// Notes that a job works in the working tree that was made for another one.
+fn note_user(daemon: &Daemon, owner: &JobId, job: &JobId) -> Result<(), PrivateRepositoryError> {
+    if owner == job {
+        return Ok(());
+    }
+    let path = folder(daemon).join(owner.as_str()).join(USERS);
+    let mut users = fs_err::read_to_string(&path).unwrap_or_default();
+    if users.lines().any(|line| line == job.as_str()) {
+        return Ok(());
+    }
+    users.push_str(&format!("{job}\n"));
+    fs_err::write(&path, users).map_err(io_error("write", &path))
+}
+
+/// Whether a job works in a working tree of its own with changes of which nobody has
+/// decided yet. What cannot be read counts as such. Blocking.
+#[must_use]
+pub fn is_undecided(daemon: &Daemon, job: &JobId) -> bool {
+    let spec = daemon.job(job).ok().flatten().map(|job| job.spec);
+    let Some(owner) = spec.as_ref().and_then(|spec| spec.workspace.own()) else {
+        return false;
+    };
+    let source = fs_err::read_to_string(folder(daemon).join(owner.as_str()).join(SOURCE));
+    let Ok(source) = source.map(PathBuf::from) else {
+        return false;
+    };
+    let states = checkpoints::open(daemon, &source)
+        .and_then(|repository| repository.states_of_own_tree(owner.as_str()));
+    match states {
+        Ok(states) => match (states.first(), states.last()) {
+            (Some(base), Some(last)) => base.checkpoint != last.checkpoint,
+            _ => false,
+        },
+        // Without the tree there is nothing to apply it to.
+        Err(_) => source.is_dir(),
+    }
+}
+
+/// A job that is known and works, or worked, in the working tree of this one.
+#[must_use]
+pub fn user_of(daemon: &Daemon, owner: &JobId) -> Option<JobId> {
+    let path = folder(daemon).join(owner.as_str()).join(USERS);
+    let users = fs_err::read_to_string(path).ok()?;
+    let mut users = users.lines().filter_map(JobId::parse);
+    users.find(|user| checkpoints::is_known(daemon, user))
 }
 
 fn create(

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Skipped},
     overlaps::Hunk,
     private_repository::{PrivateRepository, PrivateRepositoryError},
     rollback::{self, Report, Taken},
@@ -104,6 +104,19 @@ fn told(
             ours: hunks(sides.ours)?,
             path: left.path,
             reason: left.reason,
+        });
+    }
+    // What is in no state cannot be brought in, and is not to be forgotten.
+    let kept = |one: &&Skipped| !sides.base.skipped.contains(one);
+    for skipped in sides.theirs.skipped.iter().filter(kept) {
+        conflicts.push(Unmerged {
+            path: skipped.path.clone(),
+            reason: format!(
+                "its content is not kept ({}): copy it by hand, or remove it there",
+                skipped.reason.as_str()
+            ),
+            theirs: Vec::new(),
+            ours: Vec::new(),
         });
     }
     conflicts.sort_by(|one, other| one.path.cmp(&other.path));

@@ -13,7 +13,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::git::{self, GitError};
+use crate::{
+    git::{self, GitError},
+    plain_file::plain_file,
+};
 
 /// Most files of refs that are read for a mark.
 const MOST_FILES: usize = 20_000;
@@ -78,7 +81,7 @@ impl Move {
 pub fn mark(top: &Path) -> Option<Mark> {
     let (own, common) = folders(top)?;
     let mut hash = Sha256::new();
-    hash.update(fs_err::read(own.join("HEAD")).ok()?);
+    hash.update(plain_file(&own.join("HEAD"), LONGEST_REF).ok()?);
     let mut files = 0;
     for folder in [common.join("refs"), own.join("refs")] {
         add_refs(&folder, &mut hash, &mut files)?;
@@ -108,12 +111,15 @@ pub fn folders(top: &Path) -> Option<(PathBuf, PathBuf)> {
     let own = if dot.is_dir() {
         dot
     } else {
-        let text = fs_err::read_to_string(&dot).ok()?;
+        let text = String::from_utf8(plain_file(&dot, LONGEST_REF).ok()?).ok()?;
         let path = text.strip_prefix("gitdir:")?.trim();
         fs_err::canonicalize(top.join(path)).ok()?
     };
-    let common = match fs_err::read_to_string(own.join("commondir")) {
-        Ok(text) => fs_err::canonicalize(own.join(text.trim())).ok()?,
+    let common = match plain_file(&own.join("commondir"), LONGEST_REF) {
+        Ok(text) => {
+            let text = String::from_utf8(text).ok()?;
+            fs_err::canonicalize(own.join(text.trim())).ok()?
+        }
         Err(_) => own.clone(),
     };
     Some((own, common))
@@ -132,11 +138,11 @@ fn add_refs(folder: &Path, hash: &mut Sha256, files: &mut usize) -> Option<()> {
             continue;
         }
         *files += 1;
-        if *files > MOST_FILES || meta.len() > LONGEST_REF {
+        if *files > MOST_FILES {
             return None;
         }
         hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update(fs_err::read(&path).ok()?);
+        hash.update(plain_file(&path, LONGEST_REF).ok()?);
     }
     Some(())
 }
@@ -153,7 +159,7 @@ fn add_stamp(path: &Path, hash: &mut Sha256) {
 /// # Errors
 /// Git cannot be run or fails.
 pub fn read(top: &Path) -> Result<History, GitError> {
-    let refs = git::read_store(top, &["for-each-ref", "--format=%(refname) %(objectname)"])?;
+    let refs = git::read_store(top, &REFS)?;
     let one = |arguments: &[&str]| {
         let answer = git::read_store(top, arguments).ok()?;
         let text = String::from_utf8_lossy(&answer).trim().to_owned();
@@ -166,20 +172,35 @@ pub fn read(top: &Path) -> Result<History, GitError> {
     })
 }
 
-/// Reads lines of a ref and its object.
+/// Asks for every ref, its object, and where it is a symbolic one, which moves with
+/// another, that one.
+pub(crate) const REFS: [&str; 2] = [
+    "for-each-ref",
+    "--format=%(refname) %(objectname) %(symref)",
+];
+
+/// Reads the answer; symbolic refs are left out.
 pub(crate) fn parse_refs(output: &[u8]) -> BTreeMap<String, String> {
     String::from_utf8_lossy(output)
         .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(name, object)| (name.to_owned(), object.to_owned()))
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let (name, object) = (words.next()?, words.next()?);
+            let is_symbolic = words.next().is_some_and(|other| !other.is_empty());
+            (!is_symbolic).then(|| (name.to_owned(), object.to_owned()))
+        })
         .collect()
+}
+
+/// Where HEAD is: its branch, else its commit.
+fn place(history: &History) -> Option<String> {
+    history.branch.clone().or_else(|| history.head.clone())
 }
 
 /// What moved from one to the other, sorted by name.
 #[must_use]
 pub fn moves(before: &History, after: &History) -> Vec<Move> {
     let mut moves = Vec::new();
-    let place = |history: &History| history.branch.clone().or_else(|| history.head.clone());
     let on_branch = before.branch.is_some() && before.branch == after.branch;
     if !on_branch && place(before) != place(after) {
         moves.push(Move {
@@ -212,6 +233,15 @@ pub fn moves(before: &History, after: &History) -> Vec<Move> {
 /// # Errors
 /// A ref points elsewhere by now, or git cannot be run; nothing is changed then.
 pub fn undo(top: &Path, moves: &[Move]) -> Result<(), GitError> {
+    let head = moves.iter().find(|one| one.name == "HEAD");
+    if let Some(head) = head {
+        let now = place(&read(top)?);
+        if now != head.to {
+            let now = now.unwrap_or_else(|| "(none)".to_owned());
+            let message = format!("HEAD is at {now}: it moved on since");
+            return Err(git::failed(top, &["update-ref"], message.as_bytes()));
+        }
+    }
     let mut commands = String::from("start\n");
     for one in moves.iter().filter(|one| one.name != "HEAD") {
         let name = &one.name;
@@ -224,7 +254,7 @@ pub fn undo(top: &Path, moves: &[Move]) -> Result<(), GitError> {
     }
     commands.push_str("commit\n");
     git::update_refs(top, &commands)?;
-    match moves.iter().find(|one| one.name == "HEAD") {
+    match head {
         Some(Move {
             from: Some(from), ..
         }) => git::set_head(top, from),

@@ -19,6 +19,7 @@ pub mod history;
 mod merge;
 mod objects;
 pub mod overlaps;
+mod plain_file;
 pub mod private_repository;
 pub mod repository;
 pub mod rollback;

@@ -104,6 +104,14 @@ enum OnConflict<'a> {
     Leave,
 }
 
+impl OnConflict<'_> {
+    /// Whether changes are taken back. Of what is brought in it is known what was
+    /// there before: the working tree began with it.
+    fn keeps_both(self) -> bool {
+        matches!(self, Self::KeepBoth { .. })
+    }
+}
+
 fn perform(
     repository: &PrivateRepository,
     states: Taken<'_>,
@@ -129,7 +137,7 @@ fn perform(
         } else if let Some(skipped) = lacking {
             let reason = format!("its present state is not kept: {}", skipped.reason.as_str());
             report.leave(&change.path, reason);
-        } else if let Some(reason) = unseen.reason(change) {
+        } else if let Some(reason) = unseen.reason(change).filter(|_| conflicts.keeps_both()) {
             report.leave(&change.path, reason.to_owned());
         } else if let Err(reason) = may(&change.path) {
             report.leave(&change.path, reason);

@@ -86,8 +86,7 @@ pub fn take(top: &Path) -> Result<Snapshot, GitError> {
     let mark = history::mark(top);
     // Two programs at once: a job waits for this before its agent starts.
     let (status, refs) = std::thread::scope(|scope| {
-        let refs = scope
-            .spawn(|| git::read_store(top, &["for-each-ref", "--format=%(refname) %(objectname)"]));
+        let refs = scope.spawn(|| git::read_store(top, &history::REFS));
         let status = git::read(
             top,
             &[

@@ -7,12 +7,11 @@ use std::{
     path::{Component, Path},
 };
 
-use cap_std::{
-    ambient_authority,
-    fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _, Permissions, PermissionsExt as _},
+use cap_std::fs::{
+    Dir, Metadata, OpenOptions, OpenOptionsExt as _, Permissions, PermissionsExt as _,
 };
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
 use crate::tree_diff::Side;
 
@@ -79,7 +78,11 @@ impl TreeWriter {
     /// # Errors
     /// The folder cannot be opened.
     pub(crate) fn open(top: &Path) -> io::Result<Self> {
-        Dir::open_ambient_dir(top, ambient_authority()).map(|top| Self { top })
+        // A link in its place is not followed.
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(top, flags, Mode::empty())?;
+        let top = Dir::from_std_file(std::fs::File::from(folder));
+        Ok(Self { top })
     }
 
     /// Puts something in place of what is known to be there, or removes it. What

@@ -89,7 +89,7 @@ fn copy_skipped(
         if let Some(folder) = to.parent() {
             fs_err::create_dir_all(folder).map_err(io_error("create", folder))?;
         }
-        match fs_err::copy(&from, &to) {
+        match copy_with_time(&from, &to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io_error("copy", from)(error));
             }
@@ -97,6 +97,14 @@ fn copy_skipped(
         }
     }
     Ok(())
+}
+
+/// The time is what tells whether it is changed later.
+fn copy_with_time(from: &Path, to: &Path) -> io::Result<()> {
+    let modified = fs_err::metadata(from)?.modified()?;
+    fs_err::copy(from, to)?;
+    let file = fs_err::OpenOptions::new().write(true).open(to)?;
+    file.file().set_modified(modified)
 }
 
 /// Gives the work tree an index as HEAD has it, with what ours knows of the files:

@@ -2,10 +2,9 @@
 //! of a worker's.
 
 /// Subcommands of git that write refs, the index or objects.
-const WRITES: [&str; 24] = [
+const WRITES: [&str; 20] = [
     "add",
     "am",
-    "branch",
     "checkout",
     "cherry-pick",
     "clean",
@@ -22,12 +21,13 @@ const WRITES: [&str; 24] = [
     "restore",
     "revert",
     "rm",
-    "stash",
     "switch",
-    "tag",
     "update-ref",
-    "worktree",
 ];
+
+/// Those that write when they are told more than options and these words.
+const WRITE_WITH_WORDS: [&str; 4] = ["branch", "stash", "tag", "worktree"];
+const READ: [&str; 2] = ["list", "show"];
 
 /// Options of git itself that take the word after them.
 const WITH_VALUE: [&str; 4] = ["-C", "-c", "--git-dir", "--work-tree"];
@@ -49,7 +49,15 @@ pub fn in_command(command: &str) -> Option<&str> {
             }
             next = words.next();
         }
-        if let Some(subcommand) = next.filter(|word| WRITES.contains(word)) {
+        let Some(subcommand) = next else { continue };
+        // `git stash` alone writes too.
+        let writes = WRITES.contains(&subcommand)
+            || (WRITE_WITH_WORDS.contains(&subcommand)
+                && match words.clone().next() {
+                    Some(word) => !word.starts_with("--show") && !READ.contains(&word),
+                    None => subcommand == "stash",
+                });
+        if writes {
             return Some(subcommand);
         }
     }
@@ -65,8 +73,14 @@ mod tests {
         let table = [
             ("/bin/bash -lc 'git commit -m x'", Some("commit")),
             ("git -C sub -c user.name=x add .", Some("add")),
-            ("cd x && /usr/bin/git --no-pager stash; ls", Some("stash")),
+            ("cd x && /usr/bin/git --no-pager stash", Some("stash")),
             ("git status && git push", Some("push")),
+            ("git branch --show-current", None),
+            ("git branch", None),
+            ("git stash list", None),
+            ("git stash", Some("stash")),
+            ("git branch -D side", Some("branch")),
+            ("git worktree add ../x", Some("worktree")),
             ("git log --grep commit", None),
             ("touch commit", None),
             ("git", None),

@@ -62,6 +62,9 @@ impl Apply {
 }
 
 fn tell(printer: Printer, response: &ApplyResponse) -> Result<(), CliError> {
+    for notice in &response.notices {
+        printer.note(&styled(NOTICE, &clean(notice)));
+    }
     let verb = match response.dry_run {
         true => "would apply",
         false => "applied",
@@ -74,9 +77,9 @@ fn tell(printer: Printer, response: &ApplyResponse) -> Result<(), CliError> {
         printer.line(&format!("{mark} {}", what_collides(conflict)))?;
     }
     if !response.conflicts.is_empty() {
-        printer.note("nothing was written");
+        printer.note("nothing was written: put the lines right in the job's working tree or here, then apply again; or discard it");
     } else if response.applied.is_empty() {
-        printer.note("nothing to apply");
+        printer.note("nothing to apply; the working tree stays until you discard it");
     }
     if let Some(state) = &response.checkpoint_id {
         let text = format!("undo with: convoke rollback --to {state}");

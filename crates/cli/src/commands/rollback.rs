@@ -76,6 +76,9 @@ fn tell(printer: Printer, response: &RollbackResponse) -> Result<(), CliError> {
     for moved in &response.refs_restored {
         printer.line(&format!("{verb} {}", clean(moved)))?;
     }
+    if !response.refs_restored.is_empty() && !response.dry_run {
+        printer.note("what was committed is staged now; `git reset` unstages it");
+    }
     for path in &response.restored {
         printer.line(&format!("{verb} {}", clean(path)))?;
     }

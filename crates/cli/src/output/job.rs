@@ -33,6 +33,7 @@ pub fn details(job: &JobView, now: Timestamp) -> String {
     let access = serde_word(&job.access);
     facts.add("power", &format!("{} ({access})", serde_word(&job.sandbox)));
     facts.add_if("worktree", job.worktree.as_deref().map(clean));
+    facts.add_if("changes", job.worktree_decision.as_deref());
     if let Some(scope) = &job.scope {
         let write = (!scope.write.is_empty()).then(|| scope.write.join(", "));
         facts.add_if("may write", write.as_deref().map(clean));

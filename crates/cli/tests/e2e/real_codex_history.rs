@@ -110,6 +110,13 @@ fn what_others_do_to_the_history_meanwhile_is_no_violation() {
     fs_err::write(gate, "").expect("the gate opens");
     let result = world.completed(&job);
     assert_eq!(result["job"]["violations"], json!([]), "{result:#}");
+    let refused = world.run(&["rollback", &job, "--history"]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    assert!(
+        refused.stderr.contains("kept it from the history"),
+        "{refused}"
+    );
+    assert_eq!(world.git(&["tag", "--list"]), "mine\n");
     let refs = &result["integrity"]["refsChanged"];
     assert_eq!(refs.as_array().map(Vec::len), Some(1), "{result:#}");
 }

@@ -140,6 +140,92 @@ fn where_it_cannot_be_merged_nothing_is_written() {
 }
 
 #[test]
+fn what_cannot_be_brought_in_is_not_lost_in_silence() {
+    let world = world();
+    world.write_config("[workspace]\nlargest_file = \"1KiB\"\n");
+    commit(
+        &world,
+        &[("f", "1\n"), ("gone", "1\n"), (".gitignore", "ignored\n")],
+    );
+    put(&world, "large", &"before\n".repeat(1_000));
+    let job = completed(
+        &world,
+        "j",
+        "set -e; cmp large large; head -c 5000 /dev/zero > big; echo 2 > f; echo more >> .gitignore; rm gone",
+    );
+    let refused = world.run(&["apply", &job]);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    assert!(
+        refused.stdout.contains("big: its content is not kept"),
+        "{refused}"
+    );
+    assert!(!refused.stdout.contains("large:"), "{refused}");
+    // What is put right in its tree after its end counts.
+    let tree = own(&world, &job);
+    fs_err::remove_file(tree.join("big")).expect("removed");
+    fs_err::write(tree.join("f"), "3\n").expect("written");
+    let applied = world.json(&["apply", &job]);
+    assert_eq!(
+        applied["applied"],
+        json!([".gitignore", "f", "gone"]),
+        "{applied:#}"
+    );
+    assert_eq!(read(&world, "f"), "3\n");
+    let status = world.json(&["status", &job]);
+    assert_eq!(status["worktreeDecision"], "applied", "{status:#}");
+
+    // A job that did nothing that is seen leaves its tree, and one that failed says so.
+    let job = spawn(&world, "i", "echo 1 > ignored; exit 3");
+    assert_eq!(world.wait_end(&job), "failed");
+    let nothing = world.run(&["apply", &job]);
+    assert!(
+        nothing.stderr.contains("the job failed (agent_failed)"),
+        "{nothing}"
+    );
+    assert!(nothing.stderr.contains("nothing to apply"), "{nothing}");
+    assert!(own(&world, &job).join("ignored").exists());
+    world.ok(&["discard", &job]);
+    none_left(&world);
+}
+
+/// A folder of the tree that a caller puts a link in place of, while the job waits.
+#[test]
+fn a_link_in_place_of_a_folder_is_not_followed() {
+    let world = world();
+    commit(&world, &[("sub/f", "1\n")]);
+    let outside = world.root().join("outside");
+    fs_err::create_dir(&outside).expect("created");
+    let gate = world.spawn_command(&["--label", "gate"], &["sleep", "600"]);
+    let folder = world.work().join("sub").display().to_string();
+    let options = ["--workspace", "worktree", "--cd", &folder, "--needs", &gate];
+    let waiting = world.ok(&[&["spawn"], &options[..], &["--", "touch", "x"]].concat());
+    fs_err::remove_dir_all(world.work().join("sub")).expect("removed");
+    fs_err::os::unix::fs::symlink(&outside, world.work().join("sub")).expect("linked");
+    world.ok(&["cancel", &gate]);
+    let waiting = waiting.trim();
+    // A job that is needed and was cancelled lets no other start: ask anew.
+    assert_eq!(world.wait_end(waiting), "failed");
+    fs_err::remove_file(world.work().join("sub")).expect("removed");
+    fs_err::create_dir(world.work().join("sub")).expect("created");
+    let start = world.root().join("start");
+    let until = format!("until test -e {}; do sleep 0.02; done", start.display());
+    let gate = world.spawn_command(&[], &["sh", "-c", &until]);
+    let options = ["--workspace", "worktree", "--cd", &folder, "--needs", &gate];
+    let waiting = world.ok(&[&["spawn"], &options[..], &["--", "touch", "x"]].concat());
+    fs_err::remove_dir_all(world.work().join("sub")).expect("removed");
+    fs_err::os::unix::fs::symlink(&outside, world.work().join("sub")).expect("linked");
+    fs_err::write(start, "").expect("the gate opens");
+    let waiting = waiting.trim();
+    assert_eq!(world.wait_end(waiting), "failed");
+    let status = world.json(&["status", waiting]);
+    assert!(
+        matches!(status["code"].as_str(), Some("policy" | "workspace")),
+        "{status:#}"
+    );
+    assert_eq!(files(&outside), Vec::<String>::new());
+}
+
+#[test]
 fn what_is_discarded_leaves_nothing_and_can_still_be_looked_at() {
     let world = world();
     commit(&world, &[("f", "1\n")]);
@@ -199,6 +285,14 @@ fn jobs_apart_do_not_count_against_the_writers_of_a_tree() {
     // What is forgotten leaves no working tree.
     for job in &jobs {
         world.ok(&["result", job]);
+    }
+    // But nothing of which nobody has decided yet.
+    world.ok(&["gc", "--older-than", "1ms"]);
+    assert!(own(&world, &jobs[1]).exists() && own(&world, &jobs[2]).exists());
+    assert_eq!(world.run(&["status", &jobs[0]]).code, Some(4));
+    fs_err::remove_dir_all(own(&world, &jobs[1])).expect("removed");
+    for job in &jobs[1..] {
+        world.ok(&["discard", job]);
     }
     world.ok(&["gc", "--older-than", "1ms"]);
     wait_for("the working trees to go", || {
@@ -347,6 +441,10 @@ fn who_goes_on_in_a_conversation_goes_on_in_its_working_tree() {
     let state = world.wait_end(&next);
     assert_eq!(state, "completed", "{}", world.ok(&["status", &next]));
     assert_eq!(own(&world, &next), own(&world, job));
+    // The first one is not forgotten as long as its tree is another's.
+    world.ok(&["result", &next]);
+    world.ok(&["gc", "--older-than", "1ms"]);
+    assert!(own(&world, &next).exists());
     let applied = world.json(&["apply", &next]);
     assert_eq!(
         applied["applied"],

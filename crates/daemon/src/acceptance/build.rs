@@ -93,6 +93,7 @@ pub fn build(
     };
     let access = power::access_of(request.access.map(Access::from), sandbox);
     let scope = scope::of_request(request, &folder, sandbox, access)?;
+    let workspace = workspace_of(context, request, &id, &tree);
     let spec = JobSpec {
         version: SPEC_VERSION,
         work,
@@ -101,7 +102,7 @@ pub fn build(
         tree,
         sandbox,
         access,
-        workspace: workspace_of(context, request, &id),
+        workspace,
         scope,
         limits: limits_of(request, context.config, &ceiling),
         retry: retry_of(request, context.config)?,
@@ -126,11 +127,13 @@ pub fn build(
     })
 }
 
-/// Where it works. Who goes on where another job stops goes on in its working tree.
-fn workspace_of(context: &Context<'_>, request: &JobRequest, id: &JobId) -> Workspace {
-    let before = context.continuation.map(|c| &c.previous.spec.workspace);
-    if let Some(own) = before.filter(|before| !before.is_shared()) {
-        return own.clone();
+/// Where it works. Who goes on where another job stops goes on in its working tree,
+/// unless that is one of another tree.
+fn workspace_of(context: &Context<'_>, request: &JobRequest, id: &JobId, tree: &Path) -> Workspace {
+    let before = context.continuation.map(|c| &c.previous.spec);
+    let own = before.filter(|before| before.tree == tree && !before.workspace.is_shared());
+    if let Some(own) = own {
+        return own.workspace.clone();
     }
     match request.workspace.unwrap_or(context.config.workspace) {
         WorkspaceKind::Shared => Workspace::Shared,

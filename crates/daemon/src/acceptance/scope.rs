@@ -78,7 +78,11 @@ fn folder(key: &str, name: &str, working_folder: &Path) -> Result<PathBuf, ApiEr
         return Err(refused("it is no path"));
     }
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(refused("`..` may lead anywhere"));
+        return Err(refused("`..` is not allowed, it may lead anywhere"));
+    }
+    let is_git = |part: Component<'_>| part == Component::Normal(".git".as_ref());
+    if path.components().any(is_git) {
+        return Err(refused("`.git` is not for jobs to write"));
     }
     let existing = path
         .ancestors()

@@ -30,7 +30,7 @@ use crate::{
     discovery::{Environment, TurnSettings},
     error_chain, scope_folders,
     state::Daemon,
-    workplaces,
+    workplaces::{self, Workplace},
 };
 
 /// Builds the description of the runner for one attempt.
@@ -50,9 +50,8 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
             ),
         )
     })?;
-    if job.spec.workspace.is_shared() {
-        check_folder("the working folder", &job.spec.working_directory)?;
-    }
+    let place = workplaces::of(daemon, job);
+    check_folder("the working folder", &place.folder)?;
     scope_folders::make(daemon, job)
         .await
         .map_err(|(folder, error)| {
@@ -64,9 +63,7 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
                 ),
             )
         })?;
-    if job.spec.workspace.is_shared() {
-        check_folders(job)?;
-    }
+    check_folders(job, &place)?;
     let secret_work = daemon.home.read_secret_work(&job.id).unwrap_or_default();
     let launch = match secret_work.as_ref().unwrap_or(&job.spec.work) {
         Work::Command { argv } => command::launch(argv),
@@ -78,13 +75,13 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
 
 /// Checks that the job's folders are still those that were accepted: a link
 /// put in their place meanwhile would let the worker write where it points.
-fn check_folders(job: &Job) -> Result<(), Failure> {
+fn check_folders(job: &Job, place: &Workplace) -> Result<(), Failure> {
     for folder in job.spec.scope.iter().flat_map(|scope| &scope.write) {
-        check_folder("the folder of its scope", folder)?;
+        check_folder("the folder of its scope", &place.place_of(folder))?;
     }
     if let Work::Agent(work) = &job.spec.work {
         for folder in &work.add_dirs {
-            check_folder("the added folder", folder)?;
+            check_folder("the added folder", &place.place_of(folder))?;
         }
     }
     Ok(())

@@ -163,6 +163,16 @@ impl PrivateRepository {
         })
     }
 
+    /// Forgets which trees the indices of single writers' own working trees have.
+    fn forget_trees_of_views(&self) {
+        let Ok(views) = fs_err::read_dir(self.folder.join(VIEWS)) else {
+            return;
+        };
+        for view in views.flatten() {
+            let _ = fs_err::remove_file(view.path().join(TREE));
+        }
+    }
+
     /// Forgets the index of a writer's own working tree.
     pub fn drop_view(&self, writer: &str) {
         let _ = fs_err::remove_dir_all(self.folder.join(VIEWS).join(writer));
@@ -199,6 +209,14 @@ impl PrivateRepository {
         &self.folder
     }
 
+    /// The folder in which the private repositories and what belongs to them lie, if
+    /// it is in the working tree: relative to its top.
+    fn own_folders_within(&self) -> Option<PathBuf> {
+        let home = self.folder.parent()?.parent()?;
+        let within = home.strip_prefix(&self.top).ok()?;
+        (!within.as_os_str().is_empty()).then(|| within.to_owned())
+    }
+
     /// The index.
     #[must_use]
     pub(crate) fn index(&self) -> PathBuf {
@@ -222,7 +240,7 @@ impl PrivateRepository {
                 let _ = fs_err::remove_file(self.folder.join("index.lock"));
                 return match known.exclude {
                     Some(exclude) => seed::follow_exclude(self, &exclude),
-                    None => Ok(()),
+                    None => seed::write_rules(self, b""),
                 };
             }
             _ => {}

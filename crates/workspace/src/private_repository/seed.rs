@@ -3,15 +3,16 @@
 //! and stored again.
 
 use std::{
-    io::{self, Read as _},
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use fs_err::{OpenOptions, os::unix::fs::OpenOptionsExt as _};
-
 use super::{PrivateRepository, PrivateRepositoryError, create_private, io_error, write_private};
-use crate::git::{self, GitError};
+use crate::{
+    git::{self, GitError},
+    plain_file::plain_file,
+};
 
 /// What files are stored as, over everything a `.gitattributes` says: as they
 /// are.
@@ -37,6 +38,7 @@ pub(super) fn fill(
     let info = repository.folder().join("info");
     write(&info.join("attributes"), ATTRIBUTES.as_bytes())?;
     let Some(source) = source else {
+        write_rules(repository, b"")?;
         return Ok(None);
     };
     let exclude = source.common.join("info/exclude");
@@ -56,11 +58,38 @@ pub(super) fn follow_exclude(
     exclude: &Path,
 ) -> Result<(), PrivateRepositoryError> {
     let theirs = plain_file(exclude, MOST_RULES).unwrap_or_default();
+    write_rules(repository, &theirs)
+}
+
+/// Ignores what these rules say, and our own folders, which may lie in the tree.
+pub(super) fn write_rules(
+    repository: &PrivateRepository,
+    theirs: &[u8],
+) -> Result<(), PrivateRepositoryError> {
+    let mut rules = theirs.to_vec();
+    if let Some(own) = repository.own_folders_within() {
+        if !rules.is_empty() && !rules.ends_with(b"\n") {
+            rules.push(b'\n');
+        }
+        rules.extend_from_slice(format!("/{}/\n", escaped(&own)).as_bytes());
+    }
     let ours = repository.folder().join("info/exclude");
-    if fs_err::read(&ours).is_ok_and(|ours| ours == theirs) {
+    if fs_err::read(&ours).is_ok_and(|ours| ours == rules) {
         return Ok(());
     }
-    write(&ours, &theirs)
+    write(&ours, &rules)
+}
+
+/// A path as a rule that means just it (gitignore(5)).
+fn escaped(path: &Path) -> String {
+    let mut text = String::new();
+    for c in path.to_string_lossy().chars() {
+        if matches!(c, '\\' | '*' | '?' | '[' | ']' | ' ' | '#' | '!') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
 }
 
 /// What is needed to know of the user's repository.
@@ -218,24 +247,6 @@ fn attributes_of_the_user() -> Vec<PathBuf> {
     own.into_iter()
         .chain([PathBuf::from("/etc/gitattributes")])
         .collect()
-}
-
-/// The content of a file, which must be a plain one of at most `most` bytes: the
-/// tree may be an agent's, and hold pipes and devices in place of files.
-fn plain_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    let mut content = Vec::new();
-    file.take(most + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > most {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(content)
 }
 
 fn mentions_conversion(attributes: &str) -> bool {

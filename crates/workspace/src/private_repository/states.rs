@@ -256,7 +256,9 @@ impl PrivateRepository {
             let _ = writeln!(refs, "{} refs/states/{n}", state.checkpoint.tree);
         }
         write_atomic(&self.folder().join(REFS), refs.as_bytes())?;
-        // Objects of the index stay too.
+        self.forget_trees_of_views();
+        // Objects of the index stay too, but not those of the indices of views: what
+        // only they hold is read again.
         self.git(&["prune", "--expire=now"])?;
         Ok(gone.len())
     }

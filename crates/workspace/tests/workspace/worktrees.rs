@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use convoke_workspace::{
     apply::{self, Sides},
-    checkpoint::Checkpoint,
-    private_repository::PrivateRepository,
+    checkpoint::{self, Checkpoint},
+    private_repository::{Edge, PrivateRepository},
     worktree,
 };
 
@@ -141,6 +141,44 @@ fn one_that_is_half_made_or_half_gone_is_made_anew() {
     fs_err::remove_dir_all(&own.top).expect("removed");
     worktree::remove(&own.scene.top(), &own.top).expect("removed");
     assert_eq!(own.scene.git(&["worktree", "list"]).lines().count(), 1);
+}
+
+/// What only the index of its own tree holds may be collected meanwhile.
+#[test]
+fn a_state_of_it_is_whole_also_after_others_were_forgotten() {
+    let own = Own::of(Scene::repository());
+    own.write("new", "only here\n");
+    let ours = own.scene.open();
+    let early = own.result(&ours);
+    let keep = |writer: &str| {
+        let state = take(&ours);
+        ours.keep(writer, (Edge::Before, 1), 1, state)
+            .expect("kept");
+    };
+    keep("j8");
+    keep("j9");
+    assert_eq!(ours.forget(|writer| writer != "j9").expect("forgotten"), 1);
+    let late = own.result(&ours);
+    assert_eq!(late, early);
+    assert!(checkpoint::is_whole(&ours, &late.tree).expect("looked at"));
+}
+
+#[test]
+fn our_own_folders_are_no_part_of_a_tree_they_lie_in() {
+    for scene in [Scene::repository(), Scene::plain()] {
+        scene.write("f", "1\n");
+        let folder = scene.path(".local/state #1/trees");
+        let ours = PrivateRepository::open(&folder, &scene.top()).expect("it opens");
+        let first = take(&ours);
+        ours.keep("j1", (Edge::Before, 1), 1, first.clone())
+            .expect("kept");
+        assert_eq!(take(&ours).tree, first.tree);
+        let names = git(
+            ours.folder(),
+            &["ls-tree", "-r", "--name-only", &first.tree],
+        );
+        assert!(names.contains("f\n") && !names.contains("state"), "{names}");
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ Real Codex workers in a scratch folder with a state home of its own: two write a
 once, three follow each other, a long one is cancelled, and everything is taken
 back. Nothing of yours is touched. `codex` must be in the PATH; with `--live` it
 must be logged in, and a few short turns are charged to your account. Ends with 1 if
-something is not as it must be.
+something is not as it must be, and the scratch folder stays then.
 
 Examples:
   convoke drill
@@ -71,7 +71,8 @@ impl Drill {
             let checklist = done?;
             stopped.map(|()| checklist)
         });
-        if done.as_ref().map_or(true, |done| !done.is_good()) {
+        let failed = done.as_ref().map_or(true, |done| !done.is_good());
+        if failed && scratch.is_used() {
             scratch.keep();
         }
         let checklist = done.inspect_err(|_| where_it_is(context, &scratch))?;

@@ -29,6 +29,10 @@ use crate::{
 /// How long one phase may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long one turn of a real model may take, milliseconds. Without an account
+/// Codex tries again and again.
+const LIVE_TURN_MS: u64 = 120_000;
+
 /// One wait, milliseconds.
 const ONE_WAIT_MS: u64 = 10_000;
 
@@ -182,6 +186,7 @@ impl<'a> Phases<'a> {
         };
         if self.live {
             job.prompt = Some(task);
+            job.timeout_ms = Some(LIVE_TURN_MS);
             return job;
         }
         let file = worker.command.rsplit(' ').next().unwrap_or_default();
@@ -201,7 +206,7 @@ impl<'a> Phases<'a> {
         let mut right = true;
         while !open.is_empty() {
             if Instant::now() >= deadline {
-                return Err(too_long(&open));
+                return Err(self.too_long(&open));
             }
             let request = WaitRequest {
                 job_ids: open.iter().cloned().collect(),
@@ -281,7 +286,7 @@ impl<'a> Phases<'a> {
                 return Ok(());
             }
             if page.done || Instant::now() >= deadline {
-                return Err(too_long(&BTreeSet::from([job.job_id.clone()])));
+                return Err(self.too_long(&BTreeSet::from([job.job_id.clone()])));
             }
             tokio::time::sleep_until(Instant::now() + Duration::from_millis(100)).await;
         }
@@ -312,18 +317,22 @@ impl<'a> Phases<'a> {
         };
         self.connection.rollback(&request).await.map(|_| ())
     }
-}
 
-fn too_long(jobs: &BTreeSet<String>) -> CliError {
-    let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
-    ApiError::new(
-        RequestCode::Internal,
-        format!(
-            "the drill waited for {} longer than {} s",
-            jobs.join(", "),
-            PATIENCE.as_secs()
-        ),
-    )
-    .with_hint("run it with `--keep`, then look at the jobs: `convoke --home FOLDER/state ps`")
-    .into()
+    fn too_long(&self, jobs: &BTreeSet<String>) -> CliError {
+        let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
+        let home = self.scratch.state_home();
+        ApiError::new(
+            RequestCode::Internal,
+            format!(
+                "the drill waited for {} longer than {} s",
+                jobs.join(", "),
+                PATIENCE.as_secs()
+            ),
+        )
+        .with_hint(format!(
+            "look at its jobs: `convoke --home {} ps --all`",
+            home.display()
+        ))
+        .into()
+    }
 }

@@ -44,6 +44,12 @@ impl Scratch {
         self.kept = true;
     }
 
+    /// Whether anything ran in them.
+    pub fn is_used(&self) -> bool {
+        let jobs = fs_err::read_dir(self.state_home().join("jobs"));
+        jobs.is_ok_and(|mut jobs| jobs.next().is_some())
+    }
+
     /// Where they are, if they are kept.
     pub fn kept(&self) -> Option<&Path> {
         self.kept.then(|| self.root.path())
