@@ -250,6 +250,12 @@ impl Work<'_> {
         let is_apart = !self.job.spec.workspace.is_shared();
         // A working tree of its own has a HEAD of its own.
         moves.retain(|one| !is_apart || one.name != "HEAD");
+        // What points where it did already is not to be moved.
+        let now = history::read(&self.job.spec.tree).map_err(|error| {
+            ApiError::new(RequestCode::StateUnavailable, error_chain(&error))
+                .with_hint("nothing was changed")
+        })?;
+        moves.retain(|one| now.at(&one.name) != one.from);
         if !self.dry_run {
             // What keeps the files from being taken back is found out first.
             let tried = Work {

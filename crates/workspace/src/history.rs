@@ -41,6 +41,17 @@ pub struct History {
     pub refs: BTreeMap<String, String>,
 }
 
+impl History {
+    /// Where a ref points, or `HEAD` is.
+    #[must_use]
+    pub fn at(&self, name: &str) -> Option<String> {
+        match name {
+            "HEAD" => place(self),
+            name => self.refs.get(name).cloned(),
+        }
+    }
+}
+
 /// One difference between two histories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
@@ -235,7 +246,7 @@ pub fn moves(before: &History, after: &History) -> Vec<Move> {
 pub fn undo(top: &Path, moves: &[Move]) -> Result<(), GitError> {
     let head = moves.iter().find(|one| one.name == "HEAD");
     if let Some(head) = head {
-        let now = place(&read(top)?);
+        let now = read(top)?.at("HEAD");
         if now != head.to {
             let now = now.unwrap_or_else(|| "(none)".to_owned());
             let message = format!("HEAD is at {now}: it moved on since");

@@ -258,7 +258,12 @@ impl Work<'_> {
         }
         match (&step.change.before, step.now()) {
             // It is as it was already.
-            (before, now) if before.as_ref() == now => report.restored.push(path.clone()),
+            // Nothing to take back; of what is brought in it is there.
+            (before, now) if before.as_ref() == now => {
+                if !self.conflicts.keeps_both() {
+                    report.restored.push(path.clone());
+                }
+            }
             (None, _) => report.leave(path, "it was new, and was edited since".to_owned()),
             (Some(before), Some(now)) => match self.merged(step.change, before, now)? {
                 Some(merged) => {

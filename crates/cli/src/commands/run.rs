@@ -154,6 +154,9 @@ impl Watch {
         let ended = retry::while_away(async || self.connection.job(&job.job_id).await).await?;
         if !self.printer.is_json() {
             self.printer.note(&job::ending(&ended));
+            if let Some(text) = job::undecided(&ended) {
+                self.printer.note(&text);
+            }
         }
         Ok(match exit_code::of_job(ended.state) {
             End::Cancelled if self.interrupts.any() => End::Interrupted,

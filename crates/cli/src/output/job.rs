@@ -162,6 +162,17 @@ pub fn state(job: &JobView) -> String {
     more.map_or_else(|| state.to_owned(), |more| format!("{state}, {more}"))
 }
 
+/// What becomes of the changes of a job with a working tree of its own, as long as
+/// that is not decided.
+pub fn undecided(job: &JobView) -> Option<String> {
+    job.worktree.as_ref()?;
+    let id = &job.job_id;
+    let text = format!(
+        "what it changed is in a working tree of its own: convoke diff {id}, then convoke apply {id} or convoke discard {id}"
+    );
+    Some(styled(DIM, &text))
+}
+
 /// The line with which a watched job ends: how, why and what to do.
 pub fn ending(job: &JobView) -> String {
     let mark = match job.state {

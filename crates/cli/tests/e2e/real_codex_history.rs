@@ -83,6 +83,8 @@ fn a_commit_of_a_worker_with_full_access_is_seen_and_taken_back() {
     world.ok(&["rollback", &job, "--history"]);
     assert_eq!(world.git(&["rev-parse", "HEAD"]), head);
     assert_eq!(world.git(&["branch", "--list", "side"]), "");
+    let again = world.ok(&["rollback", &job, "--history"]);
+    assert_eq!(again, "", "nothing is left to take back");
     let text = fs_err::read_to_string(world.work().join("f")).expect("read");
     assert_eq!(text, "one\n");
 
