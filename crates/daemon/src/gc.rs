@@ -65,28 +65,24 @@ pub async fn collect(daemon: &Arc<Daemon>, request: &GcRequest) -> Result<GcResp
     let retention = retention_of(daemon, request);
     let measured = tokio::task::spawn_blocking({
         let daemon = Arc::clone(daemon);
-        move || measure(&daemon, &retention)
+        move || {
+            let mut measured = measure(&daemon, &retention)?;
+            sort_out(&daemon, &mut measured);
+            Ok(measured)
+        }
     });
-    let measured = measured
+    let measured: Result<Measured, ApiError> = measured
         .await
-        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))??;
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?;
+    let measured = measured?;
     let mut answer = GcResponse {
         dry_run: request.dry_run,
         jobs: measured.jobs,
         bytes: measured.bytes,
+        kept: measured.kept,
         ..GcResponse::default()
     };
-    let mut chosen = Vec::new();
-    for (candidate, runners) in measured.chosen {
-        match obstacle(daemon, &candidate.job, &runners) {
-            Some(reason) => answer.kept.push(KeptJob {
-                job_id: candidate.job.to_string(),
-                reason,
-            }),
-            None => chosen.push((candidate, runners)),
-        }
-    }
-    for some in chosen.chunks(AT_ONCE) {
+    for some in measured.chosen.chunks(AT_ONCE) {
         let gone = if request.dry_run {
             some.iter().map(|(one, _)| one.job.clone()).collect()
         } else {
@@ -122,6 +118,22 @@ struct Measured {
     jobs: usize,
     bytes: u64,
     chosen: Vec<(Candidate, Vec<RunnerId>)>,
+    /// Those of them that must stay after all, and why.
+    kept: Vec<KeptJob>,
+}
+
+/// Takes out of the chosen ones those that must stay. Blocking: the states of
+/// working trees are read, which others may be using.
+fn sort_out(daemon: &Daemon, measured: &mut Measured) {
+    for (candidate, runners) in std::mem::take(&mut measured.chosen) {
+        match obstacle(daemon, &candidate.job, &runners) {
+            Some(reason) => measured.kept.push(KeptJob {
+                job_id: candidate.job.to_string(),
+                reason,
+            }),
+            None => measured.chosen.push((candidate, runners)),
+        }
+    }
 }
 
 /// Measures every ended job and chooses. Blocking.
@@ -162,6 +174,7 @@ fn measure(daemon: &Daemon, retention: &Retention) -> Result<Measured, ApiError>
     Ok(Measured {
         jobs,
         bytes,
+        kept: Vec::new(),
         chosen: chosen
             .into_iter()
             .map(|one| {
