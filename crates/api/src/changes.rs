@@ -31,7 +31,8 @@ pub struct JobChanges {
     pub note: Option<String>,
     /// Paths that the job changed, or may have.
     pub changes: Vec<PathChange>,
-    /// Paths that changed meanwhile, but not by this job.
+    /// Paths that changed meanwhile, but not by this job, or not by it alone: the user
+    /// or another tool changed them.
     pub outside: Vec<String>,
     /// Paths of which the content is not kept.
     pub skipped: Vec<SkippedPath>,
@@ -202,6 +203,8 @@ pub enum Evidence {
     OnlyWriter,
     /// Others wrote then, but their sandboxes kept them from writing there.
     InScope,
+    /// Others wrote then, but ran no command at that moment.
+    AtWork,
 }
 
 /// A path whose content is not kept.
@@ -222,6 +225,9 @@ pub struct Gap {
     pub from: String,
     /// Its end.
     pub to: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// Query of `GET /v1/conflicts`.
@@ -275,6 +281,9 @@ pub enum ConflictKind {
     /// It is to come: what jobs did in working trees of their own cannot be merged
     /// with each other, or with the tree as it is.
     Forecast,
+    /// It changed more than once while both ran commands, and it cannot be told which
+    /// of them changed it each time.
+    Possible,
 }
 
 impl ConflictKind {
@@ -285,6 +294,7 @@ impl ConflictKind {
             Self::Overlap => "overlap",
             Self::StaleOverwrite => "stale_overwrite",
             Self::Forecast => "forecast",
+            Self::Possible => "possible",
         }
     }
 }

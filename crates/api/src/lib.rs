@@ -18,6 +18,7 @@ pub mod paths;
 pub mod result;
 pub mod spawn;
 pub mod values;
+pub mod versions;
 
 /// Version of the API, as in the paths.
 pub const API_VERSION: u32 = 1;

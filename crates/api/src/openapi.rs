@@ -3,7 +3,9 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{changes, control, daemon, doctor, error, events, gc, job, paths, result, spawn};
+use crate::{
+    changes, control, daemon, doctor, error, events, gc, job, paths, result, spawn, versions,
+};
 
 /// The OpenAPI 3.1 description of version 1.
 #[must_use]
@@ -37,6 +39,10 @@ pub fn document() -> Value {
     builder.get::<changes::ConflictsQuery, changes::Conflicts>(
         paths::CONFLICTS,
         "Paths that several jobs changed while they were at work together",
+    );
+    builder.get::<versions::VersionsQuery, versions::FileVersions>(
+        paths::VERSIONS,
+        "The versions that a file went through while jobs wrote in its working tree",
     );
     builder.post::<changes::ReconcileRequest, changes::ReconcileResponse>(
         paths::RECONCILE,
@@ -173,7 +179,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 22);
+        assert_eq!(paths.len(), 23);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

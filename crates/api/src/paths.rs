@@ -16,6 +16,8 @@ pub const JOB_RESULT: &str = "/v1/jobs/{job}/result";
 pub const JOB_CHANGES: &str = "/v1/jobs/{job}/changes";
 /// `GET`: paths that several jobs changed at once.
 pub const CONFLICTS: &str = "/v1/conflicts";
+/// The versions of a file.
+pub const VERSIONS: &str = "/v1/versions";
 /// `POST`: start a job that brings together what others did.
 pub const RECONCILE: &str = "/v1/reconcile";
 /// `POST`: take changes back.

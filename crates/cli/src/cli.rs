@@ -78,6 +78,8 @@ pub enum Command {
     Diff(commands::diff::Diff),
     /// List paths that several jobs changed at once
     Conflicts(commands::conflicts::ListConflicts),
+    /// List what a file was while jobs wrote in its working tree
+    Versions(commands::versions::Versions),
     /// Start a job that brings together what several jobs did to the same files
     Reconcile(commands::reconcile::Reconcile),
     /// Take back what a job changed
@@ -127,6 +129,7 @@ impl Command {
             Self::Changes(command) => command.run(context),
             Self::Diff(command) => command.run(context),
             Self::Conflicts(command) => command.run(context),
+            Self::Versions(command) => command.run(context),
             Self::Reconcile(command) => command.run(context),
             Self::Rollback(command) => command.run(context),
             Self::Apply(command) => command.run(context),

@@ -20,6 +20,7 @@ use convoke_api::{
     job::{JobView, JobsPage, JobsQuery},
     result::{JobResult, ResultQuery},
     spawn::{SpawnRequest, SpawnResponse},
+    versions::{FileVersions, VersionsQuery},
 };
 use convoke_client::{Client, ClientError, EventStream, Launcher};
 
@@ -87,6 +88,11 @@ impl Connection {
     /// Paths that several jobs changed at once.
     pub async fn conflicts(&self, query: &ConflictsQuery) -> Answer<Conflicts> {
         self.client.conflicts(query).await.map_err(refused)
+    }
+
+    /// The versions that a file went through.
+    pub async fn versions(&self, query: &VersionsQuery) -> Answer<FileVersions> {
+        self.client.versions(query).await.map_err(refused)
     }
 
     /// Starts a job that brings together what several jobs did.

@@ -22,6 +22,7 @@ use convoke_api::{
     paths,
     result::{JobResult, ResultQuery, SessionsPage, SessionsQuery},
     spawn::{SpawnRequest, SpawnResponse},
+    versions::{FileVersions, VersionsQuery},
 };
 use hyper::Method;
 use serde::{Serialize, de::DeserializeOwned};
@@ -155,6 +156,16 @@ impl Client {
     /// [`ClientError`].
     pub async fn conflicts(&self, query: &ConflictsQuery) -> Answer<Conflicts> {
         let mut call = get(&with_query(paths::CONFLICTS, query));
+        call.limit = TREE;
+        self.ask(call).await
+    }
+
+    /// The versions that a file went through.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn versions(&self, query: &VersionsQuery) -> Answer<FileVersions> {
+        let mut call = get(&with_query(paths::VERSIONS, query));
         call.limit = TREE;
         self.ask(call).await
     }

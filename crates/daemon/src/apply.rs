@@ -185,7 +185,7 @@ fn states(
     Ok((base, now))
 }
 
-fn apply_now(daemon: &Daemon, job: &Job, dry_run: bool) -> Result<ApplyResponse, ApiError> {
+fn apply_now(daemon: &Arc<Daemon>, job: &Job, dry_run: bool) -> Result<ApplyResponse, ApiError> {
     let failed = |error| of_repository(&error);
     let repository = checkpoints::open(daemon, &job.spec.tree).map_err(failed)?;
     let (base, theirs) = states(daemon, &repository, job)?;
@@ -205,15 +205,18 @@ fn apply_now(daemon: &Daemon, job: &Job, dry_run: bool) -> Result<ApplyResponse,
         let kept = repository.keep(&writer, (edge, 1), clock::now().0, checkpoint);
         kept.map_err(failed)
     };
-    let undo = keep(Edge::Before, ours.clone())?;
+    let undo = checkpoints::record(daemon, &repository, || keep(Edge::Before, ours.clone()))?;
     let half_way = |error: ApiError| {
         let words =
             format!("what was written before is taken back by `convoke rollback --to {undo}`");
         error.with_hint(words)
     };
     let written = apply::write(&repository, sides);
-    let after = take().map_err(half_way)?;
-    keep(Edge::After, after.clone())?;
+    let mut after = ours.clone();
+    checkpoints::record(daemon, &repository, || {
+        after = take().map_err(half_way)?;
+        keep(Edge::After, after.clone())
+    })?;
     let written = written.map_err(|error| half_way(failed(error)))?;
     if written.conflicts.is_empty() {
         return Ok(answer(job, written, dry_run, Some(undo)));

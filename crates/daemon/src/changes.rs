@@ -3,34 +3,36 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use convoke_agents::claims;
 use convoke_api::{
     changes::{
-        Attribution, ChangeKind, ChangesQuery, Evidence, JobChanges, PathChange, SkippedPath,
+        Attribution, ChangeKind, ChangesQuery, Evidence, Gap, JobChanges, PathChange, SkippedPath,
     },
     error::{ApiError, RequestCode},
 };
-use convoke_core::{event::EventKind, ids::JobId, job::Job};
-use convoke_store::read_page;
+use convoke_core::{ids::JobId, job::Job, time::UnixMillis};
 use convoke_workspace::{
     attribution::{self, Attributed, Known, Span},
     checkpoint::{Checkpoint, CheckpointError, Skipped},
+    journal::{self, Record},
     overlaps::SpanBetween,
     private_repository::{Edge, KeptState, PrivateRepository, PrivateRepositoryError},
     tree_diff,
 };
 
-use crate::{checkpoints, error_chain, results, state::Daemon, views, wait, workplaces};
+use crate::{
+    checkpoints, error_chain, results,
+    state::Daemon,
+    told::{self, Told, relative},
+    views, wait, workplaces,
+};
 
 /// How long an answer waits for the state after a job that has just ended.
 const SETTLES_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Events read at a time, and bytes of them.
-const PAGE: (usize, usize) = (2_000, 4 << 20);
 
 /// What a job changed.
 ///
@@ -75,7 +77,12 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
     for change in all {
         let old = change.old_path.as_deref().and_then(|path| found.get(path));
         match found.get(&change.path).or(old) {
-            Some(attributed) => changes.push(view(change, attributed)),
+            Some(attributed) => {
+                if attributed.is_outside {
+                    outside.push(change.path.clone());
+                }
+                changes.push(view(change, attributed));
+            }
             None => outside.push(change.path),
         }
     }
@@ -87,6 +94,8 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
         .collect();
     let patch =
         tree_diff::patch(&repository, &from.tree, &to.tree, Some(&paths)).map_err(between)?;
+    let record = Record::read(&repository).map_err(between)?;
+    let gaps = record.gaps(&seen.states);
     drop(repository);
     let (diff, artifact) = cut_diff(daemon, job, &patch, query.diff_limit)?;
     let skipped = skipped_between(&from.skipped, &to.skipped);
@@ -103,7 +112,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
         note: note(daemon, job, &seen),
         unreported: paths
             .iter()
-            .filter(|path| !told.contains(*path) && !claims.contains(*path))
+            .filter(|path| !told.contains_key(*path) && !claims.contains(*path))
             .cloned()
             .collect(),
         not_seen: not_seen(claimed.as_deref(), top, &paths),
@@ -111,6 +120,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
         outside,
         skipped,
         claimed,
+        gaps: gaps.into_iter().map(gap).collect(),
         diff,
         truncated: artifact.is_some(),
         artifact,
@@ -210,11 +220,7 @@ impl Seen {
             },
         };
         for writer in seen.writers() {
-            if let Some(id) = JobId::parse(&writer) {
-                let told = reported(&daemon.home.job_events(&id), repository.top());
-                seen.known.reported.insert(writer, told);
-                note_bounds(daemon, &id, &mut seen.known);
-            }
+            told::note(daemon, &writer, &mut seen.known);
         }
         Ok(seen)
     }
@@ -254,7 +260,7 @@ impl Seen {
             edge: Edge::Before,
             ..base.clone()
         };
-        let told = reported(&daemon.home.job_events(&job.id), &top);
+        let told = Told::read(&daemon.home.job_events(&job.id), &top).changed;
         Ok(Self {
             states: vec![before.clone()],
             before,
@@ -263,8 +269,8 @@ impl Seen {
             writing: BTreeSet::new(),
             known: Known {
                 reported: BTreeMap::from([(job.id.to_string(), told)]),
-                bounds: BTreeMap::new(),
                 top,
+                ..Known::default()
             },
         })
     }
@@ -323,13 +329,13 @@ pub fn spans(
     writing: &BTreeSet<String>,
     end: &Checkpoint,
 ) -> Result<Vec<SpanBetween>, PrivateRepositoryError> {
+    let record = Record::read(repository)?;
     let mut writing = writing.clone();
     let mut spans = Vec::new();
     for (at, state) in states.iter().enumerate() {
         step(&mut writing, state);
-        let next = states.get(at + 1).map_or(end, |next| &next.checkpoint);
-        let changes = tree_diff::between(repository, &state.checkpoint.tree, &next.tree, false)?;
-        if changes.is_empty() {
+        let changed = record.steps(repository, (states, at), &end.tree)?;
+        if changed.is_empty() {
             // Most are, where many jobs come and go, and each has its writers.
             continue;
         }
@@ -337,53 +343,11 @@ pub fn spans(
             at: first + at,
             span: Span {
                 writers: writing.clone(),
-                changed: changes.into_iter().map(|change| change.path).collect(),
+                changed,
             },
-            from: state.checkpoint.tree.clone(),
-            to: next.tree.clone(),
         });
     }
     Ok(spans)
-}
-
-/// Notes where the sandbox of a job lets it write, if that is known and bounded.
-pub fn note_bounds(daemon: &Daemon, job: &JobId, known: &mut Known) {
-    let temp = [PathBuf::from("/tmp"), std::env::temp_dir()];
-    // A link, on some systems.
-    let temp = temp.map(|folder| fs_err::canonicalize(&folder).unwrap_or(folder));
-    let spec = daemon.job(job).ok().flatten().map(|job| job.spec);
-    if let Some(bounds) = spec.and_then(|spec| spec.bounds(&temp)) {
-        known.bounds.insert(job.to_string(), bounds);
-    }
-}
-
-/// Paths that an agent told of having changed.
-pub fn reported(events: &Path, top: &Path) -> BTreeSet<String> {
-    let mut told = BTreeSet::new();
-    let mut cursor = 0;
-    while let Ok(page) = read_page(events, cursor, PAGE.0, PAGE.1) {
-        for event in &page.events {
-            let content = &event.content;
-            if event.kind != EventKind::ToolResult || content["kind"] != "file_change" {
-                continue;
-            }
-            let changes = content["changes"].as_array().into_iter().flatten();
-            told.extend(changes.filter_map(|change| relative(change["path"].as_str()?, top)));
-        }
-        if page.at_end || page.next == cursor {
-            break;
-        }
-        cursor = page.next;
-    }
-    told
-}
-
-/// A path as told, relative to the top; none if it leads elsewhere.
-fn relative(path: &str, top: &Path) -> Option<String> {
-    let path = Path::new(path.trim());
-    let path = path.strip_prefix(top).unwrap_or(path);
-    let path = path.strip_prefix("./").unwrap_or(path);
-    path.is_relative().then(|| path.display().to_string())
 }
 
 fn claimed_paths(claimed: Option<&[String]>, top: &Path) -> BTreeSet<String> {
@@ -425,8 +389,20 @@ fn view(change: tree_diff::Change, attributed: &Attributed) -> PathChange {
                 attribution::Evidence::Reported => Evidence::Reported,
                 attribution::Evidence::OnlyWriter => Evidence::OnlyWriter,
                 attribution::Evidence::InScope => Evidence::InScope,
+                attribution::Evidence::AtWork => Evidence::AtWork,
             })
             .collect(),
+    }
+}
+
+/// A gap as sent.
+#[must_use]
+pub fn gap(gap: journal::Gap) -> Gap {
+    let time = |ms: u64| UnixMillis(ms).to_rfc3339();
+    Gap {
+        from: time(gap.from),
+        to: time(gap.to),
+        reason: gap.reason,
     }
 }
 

@@ -20,7 +20,7 @@ use convoke_workspace::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::{clock, error_chain, state::Daemon, workplaces};
+use crate::{clock, error_chain, journals::Journals, state::Daemon, workplaces};
 
 /// Name of the observation that says why there is no state.
 const FAILED: &str = "checkpoint_failed";
@@ -126,7 +126,7 @@ async fn keep(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) {
     }
 }
 
-fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), CheckpointError> {
+fn keep_now(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) -> Result<(), CheckpointError> {
     if let Some(owner) = job.spec.workspace.own() {
         return keep_result(daemon, job, owner, edge);
     }
@@ -137,13 +137,11 @@ fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), Checkpo
     }
     let now = clock::now().0;
     if edge.0 == Edge::Before {
+        daemon.journals.start(daemon, &job.spec.tree);
         close_ended(daemon, &repository, now)?;
     }
-    match take(daemon, &repository) {
-        Ok(taken) => {
-            repository.keep(writer, edge, now, taken)?;
-            Ok(())
-        }
+    record(daemon, &repository, || match take(daemon, &repository) {
+        Ok(taken) => Ok(repository.keep(writer, edge, now, taken)?),
         Err(error) => {
             if edge.0 == Edge::After {
                 // It writes no more, whatever it did.
@@ -151,7 +149,24 @@ fn keep_now(daemon: &Daemon, job: &Job, edge: (Edge, u32)) -> Result<(), Checkpo
             }
             Err(error)
         }
-    }
+    })?;
+    Ok(())
+}
+
+/// Keeps a state of a tree; what changes meanwhile is on record after it. Answers the
+/// name of the state.
+///
+/// # Errors
+/// Whatever `keep` answers.
+pub fn record<E>(
+    daemon: &Arc<Daemon>,
+    repository: &PrivateRepository,
+    keep: impl FnOnce() -> Result<String, E>,
+) -> Result<String, E> {
+    let hold = daemon.journals.hold(repository.top());
+    let kept = keep();
+    Journals::mark(daemon, hold, repository, kept.as_ref().ok().cloned());
+    kept
 }
 
 /// Keeps what a job with a working tree of its own made of it. What it began with
@@ -221,10 +236,12 @@ pub fn forget(daemon: &Daemon) {
             continue;
         };
         let forgotten = open(daemon, &top).and_then(|repository| {
-            let forgotten = repository.forget(|writer| {
-                // Rollbacks are named after the job they took back.
-                let name = writer.split('.').next().unwrap_or(writer);
-                JobId::parse(name).is_some_and(|job| is_known(daemon, &job))
+            let forgotten = daemon.journals.paused(&top, || {
+                repository.forget(|writer| {
+                    // Rollbacks are named after the job they took back.
+                    let name = writer.split('.').next().unwrap_or(writer);
+                    JobId::parse(name).is_some_and(|job| is_known(daemon, &job))
+                })
             })?;
             Ok((forgotten, repository.all_states()?.is_empty()))
         });

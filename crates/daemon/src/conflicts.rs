@@ -21,7 +21,7 @@ use convoke_core::{
 };
 use convoke_workspace::{
     attribution::Known,
-    overlaps::{self, Overlap, SpanBetween},
+    overlaps::{self, Overlap, OverlapKind, SpanBetween},
     private_repository::{Edge, KeptState, PrivateRepository},
     repository,
 };
@@ -32,7 +32,7 @@ use crate::{
     changes::{self, of_checkpoint, of_repository},
     checkpoints, forecast,
     state::Daemon,
-    wait, workplaces,
+    told, wait, workplaces,
 };
 
 /// Most conflicts that are told of a tree.
@@ -135,6 +135,10 @@ async fn collisions(daemon: &Arc<Daemon>, job: &Job) -> Result<Option<Vec<Confli
 
 fn tell(daemon: &Daemon, job: &Job, point: JournalPoint, found: &[Conflict]) {
     let mut told: BTreeMap<JobId, Vec<Finding>> = BTreeMap::new();
+    let found: Vec<&Conflict> = found
+        .iter()
+        .filter(|conflict| is_certain(conflict))
+        .collect();
     for conflict in found.iter().filter(|conflict| !conflict.resolved) {
         let jobs: Vec<JobId> = conflict
             .job_ids
@@ -175,6 +179,12 @@ fn tell(daemon: &Daemon, job: &Job, point: JournalPoint, found: &[Conflict]) {
         tree: job.spec.tree.clone(),
         overlapped: !found.is_empty(),
     });
+}
+
+/// Whether jobs certainly collided. What may be one is shown to whoever asks, and
+/// troubles nobody else.
+fn is_certain(conflict: &Conflict) -> bool {
+    conflict.kind != ConflictKind::Possible
 }
 
 /// The trees to look at, and of which jobs; of all where none are named.
@@ -310,7 +320,7 @@ struct Window<'a> {
     spans: Vec<SpanBetween>,
     /// What else is known of jobs, as far as it was needed.
     known: Known,
-    /// Jobs whose bounds were looked for.
+    /// Jobs that were looked at.
     asked: BTreeSet<String>,
 }
 
@@ -366,40 +376,16 @@ impl<'a> Window<'a> {
         let place = |at| self.spans.partition_point(|span| span.at < at);
         let to = both.to.map_or(self.spans.len(), place);
         let spans = &self.spans[place(both.from)..to];
-        for job in pair {
-            if !self.known.reported.contains_key(job) && report_decides(job, spans) {
-                let told = told_by(self.daemon, job, self.repository.top());
-                self.known.reported.insert(job.clone(), told);
-            }
-        }
         let writers = spans.iter().flat_map(|one| &one.span.writers);
         for writer in writers {
-            if !self.asked.contains(writer) {
-                self.asked.insert(writer.clone());
-                if let Some(id) = JobId::parse(writer) {
-                    changes::note_bounds(self.daemon, &id, &mut self.known);
-                }
+            if self.asked.insert(writer.clone()) {
+                told::note(self.daemon, writer, &mut self.known);
             }
         }
         let pair = pair.map(String::as_str);
         overlaps::between(self.repository, pair, spans, &self.known, most)
             .map_err(|error| of_repository(&error))
     }
-}
-
-/// Whether it matters what a job told of: only for what changed while others wrote
-/// too. Its events may be many.
-fn report_decides(job: &String, spans: &[SpanBetween]) -> bool {
-    spans.iter().any(|one| {
-        let writers = &one.span.writers;
-        writers.len() > 1 && writers.contains(job)
-    })
-}
-
-fn told_by(daemon: &Daemon, job: &str, top: &Path) -> BTreeSet<String> {
-    JobId::parse(job)
-        .map(|id| changes::reported(&daemon.home.job_events(&id), top))
-        .unwrap_or_default()
 }
 
 /// The name of a conflict: the same for the same jobs and path.
@@ -432,12 +418,13 @@ fn conflict(overlap: Overlap, pair: [&String; 2], resolved: bool) -> Conflict {
         });
     Conflict {
         id: name_of(&[first.clone(), second.clone()], &overlap.path),
-        kind: match overlap.overwrote {
-            Some(_) => ConflictKind::StaleOverwrite,
-            None => ConflictKind::Overlap,
+        kind: match overlap.kind {
+            OverlapKind::Overwrote(_) => ConflictKind::StaleOverwrite,
+            OverlapKind::Both => ConflictKind::Overlap,
+            OverlapKind::Possible => ConflictKind::Possible,
         },
-        job_ids: match overlap.overwrote {
-            Some(0) => vec![second.clone(), first.clone()],
+        job_ids: match overlap.kind {
+            OverlapKind::Overwrote(0) => vec![second.clone(), first.clone()],
             _ => vec![first.clone(), second.clone()],
         },
         hunks: hunks.collect(),

@@ -35,6 +35,7 @@ mod image;
 #[doc(hidden)]
 pub mod inputs;
 mod instance;
+mod journals;
 mod leftovers;
 mod lifecycle_events;
 mod lists;
@@ -58,6 +59,8 @@ mod spares;
 mod state;
 mod status;
 mod test_hooks;
+mod told;
+mod versions;
 mod views;
 mod wait;
 mod workplaces;

@@ -1,7 +1,10 @@
 //! Takes back what jobs changed: what one changed, or what all did since a
 //! state.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use convoke_api::{
     caller::Caller,
@@ -10,7 +13,7 @@ use convoke_api::{
 };
 use convoke_core::{ids::JobId, job::Job, sandbox::Sandbox};
 use convoke_workspace::{
-    attribution::{Attributed, Span},
+    attribution::{Attributed, Known},
     checkpoint::{self, Checkpoint},
     history,
     private_repository::{Edge, PrivateRepository},
@@ -24,7 +27,7 @@ use crate::{
     config::ceiling_of,
     error_chain, findings, observe, power,
     state::Daemon,
-    wait,
+    told, wait,
 };
 
 /// How long it is waited for the state after a job that has just ended.
@@ -217,7 +220,7 @@ pub fn free_name(
 
 #[derive(Clone, Copy)]
 struct Work<'a> {
-    daemon: &'a Daemon,
+    daemon: &'a Arc<Daemon>,
     repository: &'a PrivateRepository,
     job: &'a Job,
     dry_run: bool,
@@ -307,11 +310,22 @@ impl Work<'_> {
         let still_written = !changes::writing_at(&states).is_empty();
         let last = states.len() - 1;
         let settled = spans.iter().filter(|one| still_written || one.at < last);
-        for Span { writers, changed } in settled.map(|one| &one.span) {
-            for path in changed {
-                let (writer, nobody) = by.entry(path).or_default();
-                *writer |= !writers.is_empty();
-                *nobody |= writers.is_empty();
+        let mut known = Known {
+            top: self.repository.top().to_owned(),
+            ..Known::default()
+        };
+        let writers = spans.iter().flat_map(|one| one.span.writers.iter());
+        for writer in writers.collect::<BTreeSet<_>>() {
+            told::note(self.daemon, writer, &mut known);
+        }
+        for span in settled.map(|one| &one.span) {
+            for (path, steps) in &span.changed {
+                for step in steps {
+                    let whose = known.whose(span, path, step);
+                    let (writer, nobody) = by.entry(path).or_default();
+                    *writer |= !whose.writers.is_empty();
+                    *nobody |= whose.writers.is_empty();
+                }
             }
         }
         // What came after the last writer are later edits.
@@ -358,16 +372,17 @@ impl Work<'_> {
         }
         let writer = free_name(self.repository, self.job, "rollback")?;
         let keep = |edge, checkpoint| {
-            let kept = self
-                .repository
-                .keep(&writer, (edge, 1), clock::now().0, checkpoint);
+            let at = clock::now().0;
+            let kept = self.repository.keep(&writer, (edge, 1), at, checkpoint);
             kept.map_err(failed)
         };
-        let undo = keep(Edge::Before, now.clone())?;
+        let record = |edge, checkpoint: &dyn Fn() -> Checkpoint| {
+            checkpoints::record(self.daemon, self.repository, || keep(edge, checkpoint()))
+        };
+        let undo = record(Edge::Before, &|| now.clone())?;
         let report = rollback::take_back(self.repository, states, &suffix, false, may);
         // Kept also when it ended half-way: it can be undone.
-        let after = self.now().unwrap_or(now);
-        keep(Edge::After, after)?;
+        record(Edge::After, &|| self.now().unwrap_or_else(|_| now.clone()))?;
         Ok(self.answer(report.map_err(failed)?, Some(undo)))
     }
 
@@ -402,6 +417,9 @@ impl Work<'_> {
 fn may(attributed: Option<&Attributed>) -> Result<(), String> {
     match attributed {
         Some(found) if found.is_certain() => Ok(()),
+        Some(found) if found.with.is_empty() => {
+            Err("somebody who is no job changed it too".to_owned())
+        }
         Some(found) => {
             let others: Vec<&str> = found.with.iter().map(String::as_str).collect();
             Err(format!("it may be the change of {} too", others.join(", ")))

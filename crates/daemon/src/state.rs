@@ -22,6 +22,7 @@ use crate::{
     commit::CommitItem,
     config::{self, Config, ConfigError},
     discovery::Discovery,
+    journals::Journals,
     leftovers::Leftovers,
     live::LiveJobs,
 };
@@ -48,6 +49,8 @@ pub struct Daemon {
     pub leftovers: Leftovers,
     /// What is known of the agent programs.
     pub discovery: Discovery,
+    /// What changes in working trees while jobs write there.
+    pub journals: Journals,
     /// Folder of the sockets.
     pub sockets: PathBuf,
     /// Address of the API.
@@ -119,6 +122,7 @@ impl Daemon {
             live: LiveJobs::default(),
             leftovers: Leftovers::default(),
             discovery: Discovery::default(),
+            journals: Journals::default(),
             sockets: parts.sockets,
             socket: parts.socket,
             program: parts.program,

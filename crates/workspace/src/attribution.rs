@@ -2,10 +2,10 @@
 //! and from what agents said of themselves. Pure.
 //!
 //! The states of a tree, in the order in which they were taken, cut time into
-//! spans. Within a span the same jobs wrote. A path that is different at the two
-//! ends of a span was changed within it: by the only writer there was, by the
-//! one that reported it, by the one whose sandbox let it write there, or by one of
-//! several.
+//! spans. Within a span the same jobs wrote. What changed within it was changed by
+//! the only writer there was, by the one that reported it, by the only one that had
+//! a tool at work at that moment, by the one whose sandbox let it write there, or by
+//! one of several; or by none of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,8 @@ use std::{
 
 use convoke_core::scope::Bounds;
 use serde::{Deserialize, Serialize};
+
+use crate::journal::{Step, Steps};
 
 /// Why a change is counted as a job's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,15 +27,48 @@ pub enum Evidence {
     OnlyWriter,
     /// Others wrote then, but their sandboxes kept them from writing there.
     InScope,
+    /// Others wrote then, but had no tool at work at that moment.
+    AtWork,
+}
+
+/// How much earlier than it is told a tool may have begun to work, and how much later
+/// it may have ended, in milliseconds. What an agent prints is read a moment later,
+/// and the clock of file systems goes in steps.
+type Tolerance = (u64, u64);
+
+/// As it mostly is.
+const CLOSE: Tolerance = (10, 5);
+
+/// As it may be on a busy machine: where else nobody was at work.
+const WIDE: Tolerance = (250, 50);
+
+/// When an agent had tools at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtWork {
+    /// Beginning and end of each, in milliseconds since the epoch; no end while it goes
+    /// on.
+    pub spans: Vec<(u64, Option<u64>)>,
+}
+
+impl AtWork {
+    /// Whether one may have been at work within these moments.
+    fn within(&self, (earliest, latest): (u64, u64), (before, after): Tolerance) -> bool {
+        self.spans.iter().any(|(from, to)| {
+            from.saturating_sub(before) <= latest
+                && to.is_none_or(|to| to.saturating_add(after) >= earliest)
+        })
+    }
 }
 
 /// What is known of writers besides when they wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Paths that their agents told of.
-    pub reported: BTreeMap<String, BTreeSet<String>>,
+    /// Paths that their agents told of, and when they changed them.
+    pub reported: BTreeMap<String, BTreeMap<String, AtWork>>,
     /// Where their sandboxes let them write, of those that have any.
     pub bounds: BTreeMap<String, Bounds>,
+    /// When they had tools at work; one that is not named may have been at any time.
+    pub at_work: BTreeMap<String, AtWork>,
     /// The top of the tree, absolute.
     pub top: PathBuf,
 }
@@ -43,7 +78,15 @@ impl Known {
     #[must_use]
     pub fn tells(&self, writer: &str, path: &str) -> bool {
         let paths = self.reported.get(writer);
-        paths.is_some_and(|paths| paths.contains(path))
+        paths.is_some_and(|paths| paths.contains_key(path))
+    }
+
+    /// Whether a writer told of this change of a path. Where it is not known when it
+    /// was, any time will do.
+    fn tells_of(&self, writer: &str, path: &str, step: &Step, tolerance: Tolerance) -> bool {
+        let paths = self.reported.get(writer);
+        let told = paths.and_then(|paths| paths.get(path));
+        told.is_some_and(|told| step.when.is_none_or(|when| told.within(when, tolerance)))
     }
 
     /// Whether a writer can have changed a path.
@@ -53,13 +96,85 @@ impl Known {
         self.tells(writer, path) || bounds.is_none_or(|bounds| bounds.allow(&self.top.join(path)))
     }
 
-    /// Those who can have changed a path within a span.
-    pub fn suspects<'a>(
-        &'a self,
-        span: &'a Span,
-        path: &'a str,
-    ) -> impl Iterator<Item = &'a String> {
-        span.writers.iter().filter(|writer| self.can(writer, path))
+    /// Whether a writer may have been at work when something changed.
+    fn worked(&self, writer: &str, step: &Step, tolerance: Tolerance) -> bool {
+        let (Some(when), Some(at_work)) = (step.when, self.at_work.get(writer)) else {
+            return true;
+        };
+        at_work.within(when, tolerance)
+    }
+
+    /// Those who can have changed a path at one of the times when it changed.
+    fn suspects(&self, span: &Span, path: &str, step: &Step) -> BTreeSet<String> {
+        let those = |tolerance| -> BTreeSet<String> {
+            let can = |writer: &&String| {
+                let worked = self.worked(writer, step, tolerance);
+                let told = || self.tells_of(writer, path, step, tolerance);
+                self.can(writer, path) && (worked || told())
+            };
+            span.writers.iter().filter(can).cloned().collect()
+        };
+        let close = those(CLOSE);
+        match close.is_empty() {
+            true => those(WIDE),
+            false => close,
+        }
+    }
+
+    /// Whose one change of a path is.
+    #[must_use]
+    pub fn whose(&self, span: &Span, path: &str, step: &Step) -> Whose {
+        let suspects = self.suspects(span, path, step);
+        let tellers = |tolerance| -> BTreeSet<String> {
+            let tells = |writer: &&String| self.tells_of(writer, path, step, tolerance);
+            suspects.iter().filter(tells).cloned().collect()
+        };
+        let mut told = tellers(CLOSE);
+        if told.is_empty() {
+            told = tellers(WIDE);
+        }
+        if !told.is_empty() {
+            return Whose {
+                writers: told,
+                evidence: Evidence::Reported,
+            };
+        }
+        let others = span.writers.len() > 1;
+        let rivals = || {
+            span.writers
+                .iter()
+                .filter(|one| self.can(one, path))
+                .count()
+        };
+        let evidence = match others {
+            false => Evidence::OnlyWriter,
+            true if rivals() == 1 => Evidence::InScope,
+            true => Evidence::AtWork,
+        };
+        Whose {
+            writers: suspects,
+            evidence,
+        }
+    }
+}
+
+/// Whose one change is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// One of them made it; nobody known if there are none.
+    pub writers: BTreeSet<String>,
+    /// Why it is the only one's.
+    pub evidence: Evidence,
+}
+
+impl Whose {
+    /// The one who made it, if that is certain.
+    #[must_use]
+    pub fn only(&self) -> Option<&String> {
+        match self.writers.len() {
+            1 => self.writers.first(),
+            _ => None,
+        }
     }
 }
 
@@ -68,8 +183,8 @@ impl Known {
 pub struct Span {
     /// The jobs.
     pub writers: BTreeSet<String>,
-    /// The paths that changed within it.
-    pub changed: BTreeSet<String>,
+    /// The paths that changed within it, each as often as is known.
+    pub changed: Steps,
 }
 
 /// Whose a change is, seen from one job.
@@ -79,62 +194,49 @@ pub struct Attributed {
     pub evidence: BTreeSet<Evidence>,
     /// The jobs of which one made it, or all of them.
     pub with: BTreeSet<String>,
+    /// Whether somebody who is no job changed the path too.
+    pub is_outside: bool,
 }
 
 impl Attributed {
     /// Whether it is this job's and nobody else's.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        !self.evidence.is_empty() && self.with.is_empty()
+        !self.evidence.is_empty() && self.with.is_empty() && !self.is_outside
     }
 }
 
 /// What changed within the spans in which `job` wrote, by path. What another
 /// job reported and this one did not is missing: it is that one's. So is what the
-/// sandbox of this one kept it from.
+/// sandbox of this one kept it from, and what changed while it had no tool at work.
 #[must_use]
 pub fn of_job(job: &str, spans: &[Span], known: &Known) -> BTreeMap<String, Attributed> {
     let mut found: BTreeMap<String, Attributed> = BTreeMap::new();
-    let mut of_others: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
+    let mut of_others: BTreeMap<&String, Attributed> = BTreeMap::new();
     for span in spans.iter().filter(|span| span.writers.contains(job)) {
-        let alone = span.writers.len() == 1;
-        for path in span.changed.iter().filter(|path| known.can(job, path)) {
-            let others: Vec<&String> = known
-                .suspects(span, path)
-                .filter(|other| *other != job)
-                .collect();
-            let told_by: Vec<&&String> = others
-                .iter()
-                .filter(|other| known.tells(other, path))
-                .collect();
-            let told = known.tells(job, path);
-            if !told && !told_by.is_empty() {
-                let names = told_by.into_iter().map(|other| (*other).clone());
-                of_others.entry(path).or_default().extend(names);
-                continue;
-            }
-            let attributed = found.entry(path.clone()).or_default();
-            if told {
-                attributed.evidence.insert(Evidence::Reported);
-                attributed
-                    .with
-                    .extend(told_by.into_iter().map(|other| (*other).clone()));
-            } else if others.is_empty() {
-                attributed.evidence.insert(match alone {
-                    true => Evidence::OnlyWriter,
-                    false => Evidence::InScope,
-                });
-            } else {
-                attributed
-                    .with
-                    .extend(others.iter().map(|other| (*other).clone()));
+        for (path, steps) in &span.changed {
+            for step in steps {
+                let whose = known.whose(span, path, step);
+                if !whose.writers.contains(job) {
+                    let others = of_others.entry(path).or_default();
+                    others.is_outside |= whose.writers.is_empty();
+                    others.with.extend(whose.writers);
+                    continue;
+                }
+                let attributed = found.entry(path.clone()).or_default();
+                if whose.evidence == Evidence::Reported || whose.only().is_some() {
+                    attributed.evidence.insert(whose.evidence);
+                }
+                let others = whose.writers.into_iter().filter(|one| one != job);
+                attributed.with.extend(others);
             }
         }
     }
     // What this job and another changed one after the other is nobody's alone.
     for (path, others) in of_others {
         if let Some(attributed) = found.get_mut(path) {
-            attributed.with.extend(others);
+            attributed.with.extend(others.with);
+            attributed.is_outside |= others.is_outside;
         }
     }
     found
@@ -145,17 +247,70 @@ mod tests {
     use super::*;
 
     fn span(writers: &[&str], changed: &[&str]) -> Span {
-        let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        span_at(writers, changed, None)
+    }
+
+    fn span_at(writers: &[&str], changed: &[&str], when: Option<(u64, u64)>) -> Span {
+        let step = Step {
+            when,
+            ..Step::default()
+        };
+        let changed = changed.iter();
         Span {
-            writers: set(writers),
-            changed: set(changed),
+            writers: writers.iter().map(|word| (*word).to_owned()).collect(),
+            changed: changed
+                .map(|path| ((*path).to_owned(), vec![step.clone()]))
+                .collect(),
         }
+    }
+
+    fn at_work(mut known: Known, job: &str, spans: &[(u64, Option<u64>)]) -> Known {
+        let spans = spans.to_vec();
+        known.at_work.insert(job.to_owned(), AtWork { spans });
+        known
+    }
+
+    #[test]
+    fn who_had_no_tool_at_work_changed_nothing() {
+        let known = at_work(reported(&[]), "a", &[(5_000, Some(6_000))]);
+        let known = at_work(known, "b", &[(8_000, None)]);
+        let at = |when| [span_at(&["a", "b"], &["f"], Some((when, when)))];
+        let found = of_job("a", &at(5_500), &known);
+        assert!(found["f"].is_certain());
+        assert!(found["f"].evidence.contains(&Evidence::AtWork));
+        assert!(of_job("b", &at(5_500), &known).is_empty());
+        assert!(of_job("b", &at(9_000), &known)["f"].is_certain());
+        // Neither of them.
+        assert!(of_job("a", &at(7_000), &known).is_empty());
+        assert!(of_job("b", &at(7_000), &known).is_empty());
+        // Not known when.
+        let spans = [span(&["a", "b"], &["f"])];
+        assert!(!of_job("a", &spans, &known)["f"].is_certain());
+    }
+
+    #[test]
+    fn what_somebody_else_changed_too_is_not_the_jobs_alone() {
+        let mut known = at_work(Known::default(), "a", &[]);
+        let spans = vec![(5_000, Some(6_000))];
+        let told = BTreeMap::from([("f".to_owned(), AtWork { spans })]);
+        known.reported.insert("a".to_owned(), told);
+        let spans = [
+            span_at(&["a"], &["f"], Some((5_500, 5_500))),
+            span_at(&["a"], &["f"], Some((7_000, 7_000))),
+        ];
+        let found = of_job("a", &spans, &known);
+        assert!(found["f"].is_outside && !found["f"].is_certain());
     }
 
     fn reported(all: &[(&str, &[&str])]) -> Known {
         let reported = all.iter().map(|(job, paths)| {
-            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-            ((*job).to_owned(), paths)
+            let always = AtWork {
+                spans: vec![(0, None)],
+            };
+            let paths = paths
+                .iter()
+                .map(|path| ((*path).to_owned(), always.clone()));
+            ((*job).to_owned(), paths.collect())
         });
         Known {
             reported: reported.collect(),

@@ -4,6 +4,7 @@
 //! HEAD and refs point, `checkpoint` what
 //! lies in the working tree at one moment, kept in a `private_repository`
 //! beside it; `tree_diff` is what is different between two checkpoints,
+//! `journal` what changed in between,
 //! `attribution` whose change that was, `overlaps` what two writers both changed,
 //! `rollback` takes changes back. A job may have a `worktree` of its own, whose
 //! changes `apply` brings into the tree it came from. All of it by the `git` program, which runs nothing that a repository could configure.
@@ -16,6 +17,7 @@ pub mod checkpoint;
 mod filter_memory;
 pub mod git;
 pub mod history;
+pub mod journal;
 mod merge;
 mod objects;
 pub mod overlaps;

@@ -7,22 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attribution::{Known, Span},
+    journal::Step,
     objects,
     private_repository::{PrivateRepository, PrivateRepositoryError},
-    tree_diff::{self, Change, Side},
+    tree_diff::{self, Side},
 };
 
-/// A span in which something changed, with the states at its ends.
+/// A span in which something changed.
 #[derive(Clone, Debug)]
 pub struct SpanBetween {
     /// The place of the state at its beginning, among all states.
     pub at: usize,
     /// Who wrote, and what changed.
     pub span: Span,
-    /// The tree at its beginning.
-    pub from: String,
-    /// The tree at its end.
-    pub to: String,
 }
 
 /// Some lines of a file that were changed.
@@ -41,12 +38,39 @@ pub struct Overlap {
     pub path: String,
     /// What the first and the second changed there, as far as it can be told.
     pub hunks: [Vec<Hunk>; 2],
-    /// Which of the two wrote over what the other had done, if one did: 0 or 1.
-    pub overwrote: Option<usize>,
+    /// How sure it is.
+    pub kind: OverlapKind,
 }
 
-/// Paths that both certainly changed, by the spans in which either wrote; at most
-/// so many.
+/// What two writers did to one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverlapKind {
+    /// Both changed it.
+    Both,
+    /// One wrote over what the other had done: 0 or 1.
+    Overwrote(usize),
+    /// It changed more than once while both had tools at work, and it cannot be told
+    /// which of them it was each time.
+    Possible,
+}
+
+/// A change of a path and who may have made it.
+struct Made<'a> {
+    span: usize,
+    step: &'a Step,
+    /// Whether it may have been the first or the second.
+    by: [bool; 2],
+    /// Whether it may have been a third one.
+    by_others: bool,
+}
+
+impl Made<'_> {
+    fn is_certainly(&self, which: usize) -> bool {
+        self.by[which] && !self.by[1 - which] && !self.by_others
+    }
+}
+
+/// Paths that both changed, by the spans in which either wrote; at most so many.
 ///
 /// # Errors
 /// Git cannot be run.
@@ -57,99 +81,127 @@ pub fn between(
     known: &Known,
     most: usize,
 ) -> Result<Vec<Overlap>, PrivateRepositoryError> {
-    let mut paths: BTreeMap<&String, [Vec<usize>; 2]> = BTreeMap::new();
+    let mut paths: BTreeMap<&String, Vec<Made<'_>>> = BTreeMap::new();
     for (at, between) in spans.iter().enumerate() {
-        for path in &between.span.changed {
-            for (which, writer) in pair.iter().enumerate() {
-                if is_by(writer, path, &between.span, known) {
-                    paths.entry(path).or_default()[which].push(at);
+        for (path, steps) in &between.span.changed {
+            for step in steps {
+                let made = made_by(pair, (path, step), (at, &between.span), known);
+                if made.by.contains(&true) {
+                    paths.entry(path).or_default().push(made);
                 }
             }
         }
     }
-    paths.retain(|_, by| by.iter().all(|spans| !spans.is_empty()));
     let mut overlaps = Vec::new();
-    for (path, by) in paths.into_iter().take(most) {
-        let hunks = [
-            hunks(repository, spans, &by[0], path)?,
-            hunks(repository, spans, &by[1], path)?,
-        ];
+    for (path, made) in paths {
+        if overlaps.len() >= most {
+            break;
+        }
+        let Some(kind) = kind_of(repository, (pair, path), spans, known, &made)? else {
+            continue;
+        };
         overlaps.push(Overlap {
             path: path.clone(),
-            hunks,
-            overwrote: overwrote(repository, pair, spans, &by, path)?,
+            hunks: [
+                hunks(repository, &made, 0, kind)?,
+                hunks(repository, &made, 1, kind)?,
+            ],
+            kind,
         });
     }
     Ok(overlaps)
 }
 
-/// Whether a writer certainly changed a path in a span.
-fn is_by(writer: &str, path: &str, span: &Span, known: &Known) -> bool {
-    let alone = || known.suspects(span, path).all(|suspect| suspect == writer);
-    span.writers.contains(writer)
-        && known.can(writer, path)
-        && (known.tells(writer, path) || alone())
-}
-
-fn hunks(
-    repository: &PrivateRepository,
-    spans: &[SpanBetween],
-    at: &[usize],
-    path: &str,
-) -> Result<Vec<Hunk>, PrivateRepositoryError> {
-    let mut all = Vec::new();
-    for span in at.iter().map(|at| &spans[*at]) {
-        let lines = tree_diff::hunks(repository, &span.from, &span.to, path)?;
-        all.extend(
-            lines
-                .into_iter()
-                .map(|(start, lines)| Hunk { start, lines }),
-        );
-    }
-    Ok(all)
-}
-
-/// Which of the two wrote last, from a reading that is older than the change of
-/// the other, and so that nothing is left of it.
-fn overwrote(
-    repository: &PrivateRepository,
+fn made_by<'a>(
     pair: [&str; 2],
+    (path, step): (&str, &'a Step),
+    (at, span): (usize, &Span),
+    known: &Known,
+) -> Made<'a> {
+    let whose = known.whose(span, path, step).writers;
+    Made {
+        span: at,
+        step,
+        by: pair.map(|writer| whose.contains(writer)),
+        by_others: whose.iter().any(|writer| !pair.contains(&writer.as_str())),
+    }
+}
+
+fn kind_of(
+    repository: &PrivateRepository,
+    (pair, path): ([&str; 2], &str),
     spans: &[SpanBetween],
-    by: &[Vec<usize>; 2],
-    path: &str,
-) -> Result<Option<usize>, PrivateRepositoryError> {
+    known: &Known,
+    made: &[Made<'_>],
+) -> Result<Option<OverlapKind>, PrivateRepositoryError> {
+    let by = |which: usize| made.iter().filter(move |one| one.is_certainly(which));
+    let is_certain = |which: usize| {
+        let told = known.tells(pair[which], path) && made.iter().any(|one| one.by[which]);
+        told || by(which).next().is_some()
+    };
+    if !is_certain(0) || !is_certain(1) {
+        let may_be = |first: usize| {
+            // Between two looks there was more than one change.
+            if made[first].step.passed > 0 && made[first].by == [true, true] {
+                return true;
+            }
+            let second = made.iter().skip(first + 1).any(|one| one.by[1]);
+            made[first].by[0] && (second || made.iter().take(first).any(|one| one.by[1]))
+        };
+        let is_possible = (0..made.len()).any(may_be);
+        return Ok(is_possible.then_some(OverlapKind::Possible));
+    }
     for (first, second) in [(0, 1), (1, 0)] {
-        let (Some(early), Some(late)) = (by[first].last(), by[second].last()) else {
+        let (Some(early), Some(late)) = (by(first).next_back(), by(second).next_back()) else {
             continue;
         };
-        // In one span it is not known who came first.
-        if early >= late {
+        let place = |of: &Made<'_>| made.iter().position(|one| std::ptr::eq(one, of));
+        // In one moment it is not known who came first.
+        if place(early) >= place(late) {
             continue;
         }
         let began = spans
             .iter()
             .position(|one| one.span.writers.contains(pair[second]));
-        let read_before = began.is_some_and(|began| began <= *early);
-        if read_before && !survives(repository, &spans[*early], &spans[*late].to, path)? {
-            return Ok(Some(second));
+        let read_before = began.is_some_and(|began| began <= early.span);
+        if read_before && !survives(repository, early.step, late.step)? {
+            return Ok(Some(OverlapKind::Overwrote(second)));
         }
     }
-    Ok(None)
+    Ok(Some(OverlapKind::Both))
 }
 
-/// Whether what a span did to a path is still in a later tree.
+fn hunks(
+    repository: &PrivateRepository,
+    made: &[Made<'_>],
+    which: usize,
+    kind: OverlapKind,
+) -> Result<Vec<Hunk>, PrivateRepositoryError> {
+    let mut all: Vec<Hunk> = Vec::new();
+    let is_sure = kind != OverlapKind::Possible && made.iter().any(|one| one.is_certainly(which));
+    let own = made.iter().filter(|one| match is_sure {
+        true => one.is_certainly(which),
+        false => one.by[which],
+    });
+    for one in own {
+        let sides = [one.step.before.as_ref(), one.step.after.as_ref()];
+        for (start, lines) in tree_diff::hunks_of(repository, sides)? {
+            let hunk = Hunk { start, lines };
+            if !all.contains(&hunk) {
+                all.push(hunk);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Whether what one step did to a path is still there after a later one.
 fn survives(
     repository: &PrivateRepository,
-    span: &SpanBetween,
-    later: &str,
-    path: &str,
+    step: &Step,
+    later: &Step,
 ) -> Result<bool, PrivateRepositoryError> {
-    let own = change_of(repository, &span.from, &span.to, path)?;
-    let since = change_of(repository, &span.to, later, path)?;
-    let (Some(own), Some(since)) = (own, since) else {
-        return Ok(true);
-    };
-    let [before, mine, now] = [own.before, own.after, since.after];
+    let (mine, now) = (&step.after, &later.after);
     if now == mine {
         return Ok(true);
     }
@@ -157,26 +209,16 @@ fn survives(
         // Gone, or come again.
         return Ok(false);
     };
-    let names = [before.as_ref(), Some(&mine), Some(&now)];
+    let names = [step.before.as_ref(), Some(mine), Some(now)];
     let names = names
         .into_iter()
         .flatten()
         .map(|side: &Side| side.object.as_str());
     let contents = objects::contents(repository, names)?;
     let text = |side: &Side| contents.get(&side.object).cloned().unwrap_or_default();
-    let before = before.as_ref().map(text).unwrap_or_default();
-    let merged = crate::merge::three_way(repository, &text(&now), &before, &text(&mine))?;
+    let before = step.before.as_ref().map(text).unwrap_or_default();
+    let merged = crate::merge::three_way(repository, &text(now), &before, &text(mine))?;
     // Merging it in again changes nothing where it is there already. Where both
     // touch the same lines it is not known what the later one had read.
-    Ok(merged.is_none_or(|merged| merged == text(&now)))
-}
-
-fn change_of(
-    repository: &PrivateRepository,
-    from: &str,
-    to: &str,
-    path: &str,
-) -> Result<Option<Change>, PrivateRepositoryError> {
-    let changes = tree_diff::between(repository, from, to, false)?;
-    Ok(changes.into_iter().find(|change| change.path == path))
+    Ok(merged.is_none_or(|merged| merged == text(now)))
 }

@@ -1,5 +1,7 @@
 //! What is different between two kept states of a tree.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::private_repository::{PrivateRepository, PrivateRepositoryError};
@@ -75,6 +77,33 @@ pub fn between(
     ];
     let output = repository.git(&arguments)?;
     Ok(parse(&String::from_utf8_lossy(&output)))
+}
+
+/// What a tree holds at some paths, where it holds a file.
+///
+/// # Errors
+/// See [`between`].
+pub(crate) fn sides(
+    repository: &PrivateRepository,
+    tree: &str,
+    paths: &[String],
+) -> Result<BTreeMap<String, Side>, PrivateRepositoryError> {
+    let mut found = BTreeMap::new();
+    // A command line has its limits.
+    for some in paths.chunks(500) {
+        let mut arguments = vec!["--literal-pathspecs", "ls-tree", "-r", "-z", tree, "--"];
+        arguments.extend(some.iter().map(String::as_str));
+        let output = repository.git(&arguments)?;
+        let text = String::from_utf8_lossy(&output).into_owned();
+        // `<mode> <type> <object>\t<path>` (git-ls-tree(1)).
+        found.extend(text.split('\0').filter_map(|line| {
+            let (what, path) = line.split_once('\t')?;
+            let mut words = what.split(' ');
+            let (mode, object) = (words.next()?, words.nth(1)?);
+            Some((path.to_owned(), side(mode, object)?))
+        }));
+    }
+    Ok(found)
 }
 
 /// Reads raw output (git-diff-tree(1), "Raw output format", with `-z`).
@@ -183,6 +212,47 @@ pub(crate) fn hunks(
         to,
         "--",
         path,
+    ];
+    let patch = repository.git(&arguments)?;
+    Ok(String::from_utf8_lossy(&patch)
+        .lines()
+        .filter_map(hunk)
+        .collect())
+}
+
+/// The same of two contents; none is an empty one.
+///
+/// # Errors
+/// See [`between`].
+pub(crate) fn hunks_of(
+    repository: &PrivateRepository,
+    sides: [Option<&Side>; 2],
+) -> Result<Vec<(u64, u64)>, PrivateRepositoryError> {
+    // A repository of its own has no content here.
+    if sides.iter().flatten().any(|side| side.mode == "160000") {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for side in sides {
+        names.push(match side {
+            Some(side) => side.object.clone(),
+            None => {
+                let empty = repository.git(&["hash-object", "-w", "--stdin"])?;
+                String::from_utf8_lossy(&empty).trim().to_owned()
+            }
+        });
+    }
+    if names[0] == names[1] {
+        return Ok(Vec::new());
+    }
+    let arguments = [
+        "diff",
+        "-U0",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-color",
+        &names[0],
+        &names[1],
     ];
     let patch = repository.git(&arguments)?;
     Ok(String::from_utf8_lossy(&patch)

@@ -79,13 +79,17 @@ fn kind(kind: ChangeKind) -> &'static str {
 }
 
 fn whose(change: &PathChange) -> String {
-    let others = change.with.join(", ");
+    let others = match change.with.as_slice() {
+        [] => "somebody else".to_owned(),
+        with => with.join(", "),
+    };
     let evidence: Vec<&str> = change
         .evidence
         .iter()
         .map(|evidence| match evidence {
             Evidence::Reported => "reported",
             Evidence::InScope => "in scope",
+            Evidence::AtWork => "at work",
             Evidence::OnlyWriter => "only writer",
         })
         .collect();
@@ -111,13 +115,20 @@ fn remarks(changes: &JobChanges) -> Vec<String> {
         .map(|note| notice("note:", note))
         .collect();
     for (name, paths) in [
-        ("changed meanwhile, not by it:", &changes.outside),
+        (
+            "changed meanwhile, not by it alone or at all:",
+            &changes.outside,
+        ),
         ("changed and told nothing of:", &changes.unreported),
         ("claimed, but not changed:", &changes.not_seen),
     ] {
         if !paths.is_empty() {
             lines.push(notice(name, &paths.join(", ")));
         }
+    }
+    for gap in &changes.gaps {
+        let text = format!("from {} to {}: {}", gap.from, gap.to, gap.reason);
+        lines.push(notice("not everything was seen:", &text));
     }
     for skipped in &changes.skipped {
         let text = format!("{} ({})", skipped.path, skipped.reason);

@@ -16,8 +16,9 @@ pub struct ListConflicts {
 const NOTE: &str = "\
 A conflict is a path that two jobs certainly changed while both were at work. It is
 an overwrite when one of them wrote over what the other had done, from an older
-reading, so that it is gone; `convoke diff` of the first still shows it. Paths of
-which it is not known which job changed them are in `convoke changes`.
+reading, so that it is gone; `convoke versions FILE` still has it. Where two jobs ran commands
+while a file changed more than once, and it cannot be told which of them changed it,
+both may have changed it: that is shown here and nowhere else.
 
 Examples:
   convoke conflicts
@@ -60,6 +61,7 @@ fn what(conflict: &Conflict) -> String {
             "cannot be merged with what the tree holds now"
         }
         ConflictKind::Forecast => "cannot be merged with each other",
+        ConflictKind::Possible => "both may have changed it",
     };
     match conflict.resolved {
         true => format!("{what}; one was taken back"),

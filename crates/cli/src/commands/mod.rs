@@ -25,4 +25,5 @@ pub mod runner;
 pub mod skill;
 pub mod spawn;
 pub mod status;
+pub mod versions;
 pub mod wait;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     checks::whole_events,
+    conflicts::in_command,
     users::ordinary_world,
     world::{scripted_agent, spawn_scripted, world},
 };
@@ -45,7 +46,7 @@ pub fn changes(world: &TestEnvironment, job: &str) -> Value {
 }
 
 /// Paths and whose they are: `+` certainly the job's, `?` perhaps.
-fn shown(changes: &Value) -> Vec<String> {
+pub fn shown(changes: &Value) -> Vec<String> {
     let all = changes["changes"].as_array().expect("changes");
     all.iter()
         .map(|change| {
@@ -177,21 +178,31 @@ fn going_back_to_a_state_leaves_what_no_job_changed() {
     );
 }
 
-/// Two writers at once, each held by a gate of its own; `told` of the first are
-/// told by its agent.
+/// Two writers at once, whose commands are both at work while either writes; `told` of
+/// the first are told by its agent.
 pub fn two_writers(world: &TestEnvironment, told: bool) -> (String, String) {
-    let (gate, there) = (world.root().join("gate"), world.root().join("there"));
+    let at = |name: &str| world.root().join(name);
     let work = world.work();
+    let item =
+        |what: &str, item: Value| json!({"do": "json", "value": {"type": what, "item": item}});
+    let command = json!({"id": "i0", "type": "command_execution", "command": "edit"});
     let file_change = |path: &str| {
-        json!({"do": "json", "value": {"type": "item.completed", "item": {"id": "i1", "type": "file_change",
-            "status": "completed", "changes": [{"path": work.join(path), "kind": "update"}]}}})
+        let changes = json!([{"path": work.join(path), "kind": "update"}]);
+        item(
+            "item.completed",
+            json!({"id": "i1", "type": "file_change", "changes": changes}),
+        )
     };
     let script = |own: &str| {
         let mut steps = vec![
-            json!({"do": "write", "path": there, "text": "there\n", "append": true}),
-            json!({"do": "wait_file", "path": gate}),
+            item("item.started", command.clone()),
+            json!({"do": "write", "path": at("there"), "text": "there\n", "append": true}),
+            json!({"do": "wait_file", "path": at("gate")}),
             json!({"do": "write", "path": "both", "text": format!("{own}\n"), "append": true}),
             json!({"do": "write", "path": own, "text": "own\n"}),
+            json!({"do": "write", "path": at("wrote"), "text": "wrote\n", "append": true}),
+            json!({"do": "wait_file", "path": at("end")}),
+            item("item.completed", command.clone()),
         ];
         if told {
             steps.push(file_change(own));
@@ -201,11 +212,15 @@ pub fn two_writers(world: &TestEnvironment, told: bool) -> (String, String) {
     };
     let spawn = |own: &str| world.ok(&["spawn", "-s", "workspace-write", &script(own)]);
     let jobs = (spawn("one"), spawn("two"));
-    wait_for("both to write", || match crate::checks::lines(&there) {
-        2 => Ok(()),
-        n => Err(format!("{n} do")),
-    });
-    fs_err::write(gate, "").expect("the gate opens");
+    for (all, gate) in [("there", "gate"), ("wrote", "end")] {
+        wait_for("both to come so far", || {
+            match crate::checks::lines(&at(all)) {
+                2 => Ok(()),
+                n => Err(format!("{n} did")),
+            }
+        });
+        fs_err::write(at(gate), "").expect("the gate opens");
+    }
     assert_eq!(world.wait_end(&jobs.0), "completed");
     assert_eq!(world.wait_end(&jobs.1), "completed");
     jobs
@@ -411,9 +426,13 @@ fn states_go_with_their_jobs() {
     assert_eq!(states().len(), 4);
     // Settled, so that it may go.
     world.ok(&["result", &old]);
-    world.ok(&["gc", "--keep", "1"]);
+    let said = world.ok(&["gc", "--keep", "1"]);
     let left = states();
-    assert!(!left.iter().any(|id| id.starts_with(&old)), "{left:?}");
+    let log = fs_err::read_to_string(world.state_home().join("daemon.log")).expect("the log");
+    assert!(
+        !left.iter().any(|id| id.starts_with(&old)),
+        "{left:?}\n{said}\n{log}"
+    );
     assert_eq!(left.len(), 2);
     assert_eq!(world.json(&["rollback", &new])["restored"], json!(["a"]));
     assert_eq!(read(&world, "a"), "old\n");
@@ -445,10 +464,10 @@ fn for_an_ordinary_user() {
 fn over_mcp() {
     let world = world_of_two();
     let mut client = McpClient::start(&world, &[], "test");
-    let script = json!([
-        {"do": "write", "path": "both", "text": "changed\n"},
-        {"do": "codex", "message": "done"},
-    ]);
+    let edit = json!({"do": "write", "path": "both", "text": "changed\n"});
+    let mut script = in_command("i1", &edit).to_vec();
+    script.push(json!({"do": "codex", "message": "done"}));
+    let script = json!(script);
     let spawn = json!({"prompt": script.to_string(), "sandbox": "workspace-write"});
     let id = client.call_ok("codex_spawn", spawn)["jobId"].clone();
     let wait = json!({"jobIds": [id], "timeoutMs": 30_000});

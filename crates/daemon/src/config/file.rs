@@ -78,6 +78,9 @@ pub struct Config {
     pub checkpoints: bool,
     /// Files larger than this many bytes are not kept in them.
     pub largest_file: u64,
+    /// Milliseconds a version of a file must stand to be kept while jobs write; 0 keeps
+    /// none.
+    pub version_stands_ms: u64,
     /// Where jobs work that do not say it.
     pub workspace: WorkspaceKind,
     /// What becomes of a job that broke a rule.
@@ -164,6 +167,7 @@ impl Default for Config {
             orphan_ttl_ms: 24 * 60 * 60 * 1000,
             checkpoints: true,
             largest_file: 64 << 20,
+            version_stands_ms: 50,
             workspace: WorkspaceKind::Shared,
             on_violation: OnViolation::Flag,
             origins: BTreeMap::new(),
@@ -249,6 +253,14 @@ impl Config {
         if let Some(text) = &file.workspace.largest_file {
             self.largest_file = size("workspace.largest_file", text, &origin)?;
             self.note("workspace.largest_file", &origin);
+        }
+        if let Some(ms) = duration(
+            "workspace.version_stands",
+            file.workspace.version_stands.as_deref(),
+            &origin,
+        )? {
+            self.version_stands_ms = ms;
+            self.note("workspace.version_stands", &origin);
         }
         if let Some(text) = &file.workspace.kind {
             let mut kinds = WorkspaceKind::ALL.into_iter();

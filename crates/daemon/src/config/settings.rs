@@ -19,7 +19,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 28] = [
+        let values: [(&'static str, Value); 29] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -47,6 +47,7 @@ impl Config {
             ("runner.orphan_ttl", show_ms(self.orphan_ttl_ms)),
             ("workspace.checkpoints", json!(self.checkpoints)),
             ("workspace.largest_file", json!(self.largest_file)),
+            ("workspace.version_stands", show_ms(self.version_stands_ms)),
             ("workspace.kind", json!(self.workspace.as_str())),
             ("workspace.violations", json!(self.on_violation.as_str())),
         ];

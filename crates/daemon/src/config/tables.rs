@@ -80,6 +80,7 @@ pub(super) struct RetryTable {
 pub(super) struct WorkspaceTable {
     pub(super) checkpoints: Option<bool>,
     pub(super) largest_file: Option<String>,
+    pub(super) version_stands: Option<String>,
     pub(super) violations: Option<String>,
     pub(super) kind: Option<String>,
 }

@@ -115,6 +115,7 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
         .home
         .runner_folder(&RunnerId::of_attempt(&id, attempt));
     let socket = read_socket(&folder).unwrap_or_default();
+    resume_journal(&daemon, &job).await;
     let gate = watch::Sender::new(false);
     tokio::join!(
         async {
@@ -126,6 +127,18 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
         },
         follow(&daemon, &job, attempt, folder, socket, gate.subscribe())
     );
+}
+
+/// Records again what changes in the tree, if the attempt is at work there.
+async fn resume_journal(daemon: &Arc<Daemon>, job: &Job) {
+    let _turn = checkpoints::turn(&job.spec.tree).await;
+    let resuming = tokio::task::spawn_blocking({
+        let (daemon, job) = (Arc::clone(daemon), job.clone());
+        move || daemon.journals.resume(&daemon, &job)
+    });
+    if let Err(error) = resuming.await {
+        tracing::warn!(job = %job.id, %error, "what changes in its tree is not recorded");
+    }
 }
 
 fn live_job(daemon: &Daemon, id: &JobId, attempt: u32) -> Option<Job> {

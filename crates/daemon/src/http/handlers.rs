@@ -25,14 +25,15 @@ use convoke_api::{
     job::{JobView, JobsPage, JobsQuery},
     result::{JobResult, ResultQuery, SessionView, SessionsPage, SessionsQuery},
     spawn::{SpawnRequest, SpawnResponse},
+    versions::{FileVersions, VersionsQuery},
 };
 use convoke_core::ids::JobId;
 
 use super::{Body, Peer, Query, Refusal};
 use crate::{
     acceptance, api_errors, apply as applying, changes, conflicts, control, doctor, event_pages,
-    gc as collector, leftovers, lists, reconcile, results, rollback, state::Daemon, status, views,
-    wait,
+    gc as collector, leftovers, lists, reconcile, results, rollback, state::Daemon, status,
+    versions as files, views, wait,
 };
 
 type Shared = State<Arc<Daemon>>;
@@ -141,6 +142,15 @@ pub async fn conflicts(
 ) -> Answer<Conflicts> {
     peer.may_do_all()?;
     Ok(Json(conflicts::of(&daemon, query).await?))
+}
+
+pub async fn versions(
+    State(daemon): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(query): Query<VersionsQuery>,
+) -> Answer<FileVersions> {
+    peer.may_do_all()?;
+    Ok(Json(files::of_file(&daemon, query).await?))
 }
 
 pub async fn reconcile(

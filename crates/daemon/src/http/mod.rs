@@ -52,6 +52,7 @@ fn router(daemon: Arc<Daemon>) -> Router {
         .route(paths::JOB_RELEASE, post(handlers::release))
         .route(paths::JOB_CHANGES, get(handlers::changes))
         .route(paths::CONFLICTS, get(handlers::conflicts))
+        .route(paths::VERSIONS, get(handlers::versions))
         .route(paths::RECONCILE, post(handlers::reconcile))
         .route(paths::ROLLBACK, post(handlers::rollback))
         .route(paths::JOB_APPLY, post(handlers::apply))

@@ -60,6 +60,22 @@ pub struct Checkpoint {
     pub ignores: String,
 }
 
+impl Checkpoint {
+    /// Name of the object that holds the content of a path, if it is there.
+    ///
+    /// # Errors
+    /// Git cannot be run.
+    pub fn file(
+        &self,
+        repository: &PrivateRepository,
+        path: &str,
+    ) -> Result<Option<String>, PrivateRepositoryError> {
+        let paths = [path.to_owned()];
+        let mut sides = crate::tree_diff::sides(repository, &self.tree, &paths)?;
+        Ok(sides.remove(path).map(|side| side.object))
+    }
+}
+
 /// A path that is not kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {

@@ -1,6 +1,7 @@
 //! Runs git in a private repository.
 
 use std::{
+    path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -82,16 +83,33 @@ impl PrivateRepository {
         arguments: &[&str],
         input: &[u8],
     ) -> Result<Output, PrivateRepositoryError> {
-        let mut command = Command::new("git");
-        command.current_dir(self.top());
-        command.arg("--git-dir").arg(self.folder());
-        command.arg("--work-tree").arg(self.top());
-        for setting in SETTINGS {
-            command.args(["-c", setting]);
-        }
+        let mut command = command(self.folder(), self.top());
         command.args(arguments);
         finish(self, command, input)
     }
+}
+
+/// Git in the private repository at `folder` of the working tree at `top`.
+pub(crate) fn command(folder: &Path, top: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(top);
+    command.arg("--git-dir").arg(folder);
+    command.arg("--work-tree").arg(top);
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
+    }
+    guard(&mut command);
+    command
+}
+
+/// Nothing of this process's environment leads git elsewhere or makes it ask.
+fn guard(command: &mut Command) {
+    git::take_variables_away(command);
+    command
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .env("LC_ALL", "C");
 }
 
 fn finish(
@@ -99,13 +117,8 @@ fn finish(
     mut command: Command,
     input: &[u8],
 ) -> Result<Output, PrivateRepositoryError> {
-    git::take_variables_away(&mut command);
-    command
-        .env("GIT_INDEX_FILE", repository.index())
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_NO_LAZY_FETCH", "1")
-        .env("GIT_ALLOW_PROTOCOL", "none")
-        .env("LC_ALL", "C");
+    guard(&mut command);
+    command.env("GIT_INDEX_FILE", repository.index());
     let output = bounded::output_with_input(&mut command, input, Instant::now() + LONGEST);
     output.map_err(|source| {
         PrivateRepositoryError::Git(GitError::Run {

@@ -28,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::git::GitError;
 
+pub(crate) use commands::command;
 pub use states::{Edge, KeptState};
 
 /// Version of [`Identity`].
@@ -184,6 +185,12 @@ impl PrivateRepository {
         Self::tree_of(&folder.join(name_of(top))).as_deref() == Some(top)
     }
 
+    /// The folder of the repository of the tree at `top` below `folder`.
+    #[must_use]
+    pub fn folder_of(folder: &Path, top: &Path) -> PathBuf {
+        folder.join(name_of(top))
+    }
+
     /// Where the index of the repository of the tree at `top` lies.
     pub(crate) fn index_of(folder: &Path, top: &Path) -> PathBuf {
         folder.join(name_of(top)).join("index")
@@ -215,6 +222,14 @@ impl PrivateRepository {
         let home = self.folder.parent()?.parent()?;
         let within = home.strip_prefix(&self.top).ok()?;
         (!within.as_os_str().is_empty()).then(|| within.to_owned())
+    }
+
+    /// The content of an object, if it is there.
+    ///
+    /// # Errors
+    /// Git cannot be run.
+    pub fn content(&self, object: &str) -> Result<Option<Vec<u8>>, PrivateRepositoryError> {
+        Ok(crate::objects::contents(self, [object])?.remove(object))
     }
 
     /// The index.

@@ -6,7 +6,7 @@
 //! which names what stays.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt::Write as _,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::MetadataExt as _,
@@ -18,7 +18,7 @@ use fs_err::{OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::{PrivateRepository, PrivateRepositoryError, io_error, name_of, write_atomic};
-use crate::checkpoint::Checkpoint;
+use crate::{checkpoint::Checkpoint, journal};
 
 /// Name of the file.
 const STATES: &str = "states.jsonl";
@@ -206,6 +206,40 @@ impl PrivateRepository {
         Ok(state.id)
     }
 
+    /// Forgets the versions before the first of some states, and answers a tree that
+    /// holds the others; none if there are none.
+    fn forget_versions(
+        &self,
+        kept: &[KeptState],
+    ) -> Result<Option<String>, PrivateRepositoryError> {
+        let log = journal::Log::of(self.folder());
+        let stays = |id: &str| kept.iter().any(|state| state.id == id);
+        let entries = log
+            .forget(stays)
+            .map_err(io_error("write", self.folder()))?;
+        let objects: BTreeSet<String> = entries
+            .into_iter()
+            .filter_map(|entry| match entry {
+                journal::Entry::Version(version) => version.found.object(),
+                _ => None,
+            })
+            .collect();
+        if objects.is_empty() {
+            return Ok(None);
+        }
+        let asked: String = objects.iter().map(|name| format!("{name}\n")).collect();
+        let found = self.git_with(&["cat-file", "--batch-check"], asked.as_bytes())?;
+        let found = String::from_utf8_lossy(&found).into_owned();
+        // `<name> blob <size>`, or `<name> missing` after a power loss.
+        let entries: String = found
+            .lines()
+            .filter_map(|line| line.split_once(" blob "))
+            .map(|(name, _)| format!("100644 blob {name}\t{name}\n"))
+            .collect();
+        let tree = self.git_with(&["mktree"], entries.as_bytes())?;
+        Ok(Some(String::from_utf8_lossy(&tree).trim().to_owned()))
+    }
+
     fn append(&self, state: &KeptState) -> Result<(), PrivateRepositoryError> {
         let path = self.folder().join(STATES);
         let mut line = serde_json::to_vec(state).map_err(|e| io_error("write", &path)(e.into()))?;
@@ -254,6 +288,9 @@ impl PrivateRepository {
         let mut refs = String::new();
         for (n, state) in kept.iter().enumerate() {
             let _ = writeln!(refs, "{} refs/states/{n}", state.checkpoint.tree);
+        }
+        if let Some(versions) = self.forget_versions(&kept)? {
+            let _ = writeln!(refs, "{versions} refs/versions");
         }
         write_atomic(&self.folder().join(REFS), refs.as_bytes())?;
         self.forget_trees_of_views();

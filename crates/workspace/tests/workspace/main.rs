@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod histories;
+mod journals;
 mod rollbacks;
 mod scene;
 mod states;

@@ -1,0 +1,135 @@
+//! Keeps contents of files in a private repository, by one `git hash-object` that
+//! is told one path after the other.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
+
+use crate::private_repository::command;
+
+/// Keeps contents.
+#[derive(Debug)]
+pub(super) struct Blobs {
+    repository: PathBuf,
+    top: PathBuf,
+    program: Option<Program>,
+}
+
+#[derive(Debug)]
+struct Program {
+    child: Child,
+    paths: ChildStdin,
+    names: BufReader<ChildStdout>,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has nothing to finish.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Blobs {
+    /// Keeps them in the private repository at `repository`. No program is started
+    /// yet.
+    pub fn new(repository: &Path, top: &Path) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            top: top.to_owned(),
+            program: None,
+        }
+    }
+
+    /// Keeps the content of a file, relative to the top, and answers the name of the
+    /// object.
+    ///
+    /// # Errors
+    /// It cannot be read, or git cannot be run.
+    pub fn keep(&mut self, path: &Path) -> io::Result<String> {
+        let kept = self.ask(path);
+        if kept.is_err() {
+            // It ends at the first file that it cannot read.
+            self.program = None;
+        }
+        kept
+    }
+
+    fn ask(&mut self, path: &Path) -> io::Result<String> {
+        let line = quoted(&self.top.join(path));
+        let program = match &mut self.program {
+            Some(program) => program,
+            none => none.insert(start(&self.repository, &self.top)?),
+        };
+        program.paths.write_all(&line)?;
+        let mut name = String::new();
+        program.names.read_line(&mut name)?;
+        match name.trim_end() {
+            "" => Err(io::Error::other("git could not read it")),
+            name => Ok(name.to_owned()),
+        }
+    }
+
+    /// Keeps a text.
+    ///
+    /// # Errors
+    /// Git cannot be run.
+    pub fn keep_text(&self, text: &[u8]) -> io::Result<String> {
+        let mut child = command(&self.repository, &self.top)
+            .args(["hash-object", "-w", "--stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(text)?;
+        }
+        let output = child.wait_with_output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+            false => Err(io::Error::other("git could not keep it")),
+        }
+    }
+}
+
+fn start(repository: &Path, top: &Path) -> io::Result<Program> {
+    let mut child = command(repository, top)
+        .args(["hash-object", "-w", "--no-filters", "--stdin-paths"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let missing = || io::Error::other("a pipe is missing");
+    let paths = child.stdin.take().ok_or_else(missing)?;
+    let names = child.stdout.take().ok_or_else(missing)?;
+    Ok(Program {
+        child,
+        paths,
+        names: BufReader::new(names),
+    })
+}
+
+/// A path as git reads it from a line: in quotes where it would not be one line
+/// (git-config(1), `core.quotePath`).
+fn quoted(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_bytes();
+    let mut line = Vec::with_capacity(bytes.len() + 1);
+    if bytes.contains(&b'\n') || bytes.contains(&b'"') {
+        line.push(b'"');
+        for byte in bytes {
+            match byte {
+                b'"' | b'\\' => line.extend([b'\\', *byte]),
+                b'\n' => line.extend(*b"\\n"),
+                byte => line.push(*byte),
+            }
+        }
+        line.push(b'"');
+    } else {
+        line.extend_from_slice(bytes);
+    }
+    line.push(b'\n');
+    line
+}

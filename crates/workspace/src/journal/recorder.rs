@@ -1,0 +1,424 @@
+//! Turns what is told of files into versions that are kept.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::Metadata,
+    io,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    JournalOptions,
+    blobs::Blobs,
+    ignored::Ignored,
+    log::{Entry, Found, Gap, Log, Version},
+    watcher::{Notice, Watcher},
+};
+
+/// Most folders that are watched of one tree.
+const MOST_FOLDERS: usize = 50_000;
+
+/// How much, in milliseconds, the clock of file systems is behind.
+const CLOCK_LAGS: u64 = 20;
+
+/// How long after it happened, in milliseconds, something may be told of on a busy
+/// machine.
+const MOST_DELAY: u64 = 5_000;
+
+/// A path that was touched and not looked at since.
+#[derive(Debug)]
+struct Pending {
+    since: u64,
+    last: Instant,
+    last_wall: u64,
+    /// How often it was left as somebody meant it to be.
+    done: u32,
+}
+
+/// Keeps versions of the files of one tree.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    options: JournalOptions,
+    watcher: Watcher,
+    ignored: Ignored,
+    blobs: Blobs,
+    log: Log,
+    pending: BTreeMap<PathBuf, Pending>,
+    /// What each path was last found to be.
+    last: HashMap<PathBuf, Found>,
+    folders: usize,
+    /// Whether anybody writes: else nothing is kept.
+    active: bool,
+    /// What is seen while a state is taken comes after it.
+    held: Option<Vec<Entry>>,
+    /// Nothing is kept just now, while objects that nobody needs are removed.
+    pub paused: bool,
+}
+
+impl Recorder {
+    /// Watches every folder of the tree that is not ignored.
+    ///
+    /// # Errors
+    /// Files cannot be watched.
+    pub fn start(options: JournalOptions) -> io::Result<Self> {
+        let exclude = options.repository.join("info/exclude");
+        let mut recorder = Self {
+            watcher: Watcher::new(options.top.clone())?,
+            ignored: Ignored::new(&options.top, &exclude),
+            blobs: Blobs::new(&options.repository, &options.top),
+            log: Log::of(&options.repository),
+            pending: BTreeMap::new(),
+            last: HashMap::new(),
+            folders: 0,
+            active: true,
+            held: None,
+            paused: false,
+            options,
+        };
+        recorder.watch(Path::new(""), None);
+        Ok(recorder)
+    }
+
+    /// Waits for something to happen, and notes it. What was touched long enough ago
+    /// is kept.
+    ///
+    /// # Errors
+    /// Nothing can be watched any more.
+    pub fn step(&mut self, wake: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
+        let due = self.pending.values().map(|one| one.last).min();
+        let due = due.filter(|_| !self.paused);
+        let timeout =
+            due.map(|last| (last + self.quiet()).saturating_duration_since(Instant::now()));
+        let notices = self.watcher.wait(wake, timeout)?;
+        self.note(notices);
+        self.settle();
+        Ok(())
+    }
+
+    /// How long a file is left alone before it is read: less than what a version must
+    /// stand to be kept, so that there is time to read it.
+    fn quiet(&self) -> Duration {
+        self.options.stands / 2
+    }
+
+    /// Notes everything that happened before, and holds back what comes from now on
+    /// until [`Self::mark`]. A state is about to be taken, so that nothing need be
+    /// read for its sake.
+    pub fn hold(&mut self) -> io::Result<()> {
+        let notices = self.watcher.read()?;
+        self.note(notices);
+        for (path, pending) in std::mem::take(&mut self.pending) {
+            if self.counts(&path) {
+                self.add(&path, &pending, Found::Unread, pending.last_wall);
+            }
+        }
+        self.held.get_or_insert_default();
+        Ok(())
+    }
+
+    /// Notes that a state was kept, if one was, and what was held back. Whether
+    /// anybody writes from then on is told too.
+    pub fn mark(&mut self, state: Option<&str>, active: bool) {
+        let mut entries: Vec<Entry> = state
+            .map(|id| Entry::State { id: id.to_owned() })
+            .into_iter()
+            .collect();
+        entries.extend(self.held.take().unwrap_or_default());
+        self.write(&entries);
+        self.active = active;
+        if !active {
+            self.pending.clear();
+            self.last.clear();
+        }
+    }
+
+    /// Notes that not everything was seen since `from`.
+    pub fn gap(&mut self, from: u64, reason: &str) {
+        self.entry(Entry::Gap(Gap {
+            from,
+            to: wall_now(),
+            reason: reason.to_owned(),
+        }));
+    }
+
+    fn note(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            match notice {
+                Notice::Touched(path) => self.touch(path, 0),
+                Notice::Done(path) => {
+                    self.ignored.renew(&path);
+                    self.touch(path, 1);
+                }
+                Notice::Folder(path) => {
+                    self.touch(path.clone(), 0);
+                    if !self.ignored.leaves_out(&path, true) {
+                        self.watch(&path, Some(0));
+                    }
+                }
+                Notice::FolderGone(path) => {
+                    self.last.retain(|known, _| !known.starts_with(&path));
+                    self.pending.retain(|known, _| !known.starts_with(&path));
+                    if !self.ignored.leaves_out(&path, true) {
+                        self.gone(path);
+                    }
+                }
+                Notice::Lost => self.look_again(),
+            }
+        }
+    }
+
+    /// A folder went. It is noted at once: something else may come in its place.
+    fn gone(&mut self, path: PathBuf) {
+        if self.active {
+            let at = self.moved_at(&path, wall_now());
+            let now = Pending {
+                since: at,
+                last: Instant::now(),
+                last_wall: at,
+                done: 1,
+            };
+            self.add(&path, &now, Found::Gone, at);
+        }
+    }
+
+    fn touch(&mut self, path: PathBuf, done: u32) {
+        if !self.active {
+            return;
+        }
+        let wall = wall_now();
+        let pending = self.pending.entry(path).or_insert(Pending {
+            since: wall,
+            last: Instant::now(),
+            last_wall: wall,
+            done: 0,
+        });
+        pending.last = Instant::now();
+        pending.last_wall = wall;
+        pending.done += done;
+    }
+
+    /// Watches a folder and what is below it. With `changed_since`, in milliseconds
+    /// since the epoch, files that changed later count as touched.
+    fn watch(&mut self, folder: &Path, changed_since: Option<u64>) {
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            if self.folders >= MOST_FOLDERS {
+                return self.gap(wall_now(), "the tree has too many folders to watch");
+            }
+            match self.watcher.watch(&folder) {
+                Ok(()) => self.folders += 1,
+                Err(error) if is_gone(&error) => continue,
+                Err(error) => {
+                    let reason = format!("{} cannot be watched: {error}", folder.display());
+                    return self.gap(wall_now(), &reason);
+                }
+            }
+            let Ok(entries) = std::fs::read_dir(self.options.top.join(&folder)) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let path = folder.join(entry.file_name());
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder && !self.ignored.leaves_out(&path, true) {
+                    // A repository of its own is only kept by its commit.
+                    if !self.options.top.join(&path).join(".git").exists() {
+                        folders.push(path);
+                    }
+                } else if !is_folder && let Some(since) = changed_since {
+                    let changed = entry.metadata().map(|meta| changed_at(&meta));
+                    if changed.is_ok_and(|at| at >= since) {
+                        self.touch(path, 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The system could not keep up: everything is looked at again.
+    fn look_again(&mut self) {
+        if !self.active {
+            return self.watch(Path::new(""), None);
+        }
+        let from = self.pending.values().map(|one| one.since).min();
+        // What was told before was noted a moment ago.
+        let from = from.unwrap_or_else(wall_now).saturating_sub(1_000);
+        self.folders = 0;
+        self.watch(Path::new(""), Some(from));
+        self.gap(from, "the system could not keep up with what was written");
+    }
+
+    /// Keeps what was touched long enough ago.
+    fn settle(&mut self) {
+        if self.paused {
+            return;
+        }
+        let quiet = self.quiet();
+        let due: Vec<PathBuf> = self
+            .pending
+            .iter()
+            .filter(|(_, one)| one.last.elapsed() >= quiet)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in due {
+            let Some(pending) = self.pending.remove(&path) else {
+                continue;
+            };
+            if !self.counts(&path) {
+                continue;
+            }
+            match self.look_at(&path) {
+                Look::Found(found, at) => {
+                    // The time of a file says nothing of when its folder was moved.
+                    let is_own = |at: &u64| *at + CLOCK_LAGS >= pending.since;
+                    let at = at.filter(is_own);
+                    let at = at.unwrap_or_else(|| self.moved_at(&path, pending.last_wall));
+                    let at = at.min(wall_now());
+                    self.add(&path, &pending, found, at);
+                }
+                Look::Moving => self.put_back(path, pending),
+                Look::Folder => {}
+            }
+        }
+    }
+
+    /// It was written while it was read.
+    fn put_back(&mut self, path: PathBuf, pending: Pending) {
+        let again = self.pending.entry(path).or_insert(Pending {
+            last: Instant::now(),
+            ..pending
+        });
+        again.since = again.since.min(pending.since);
+    }
+
+    fn counts(&mut self, path: &Path) -> bool {
+        !self.ignored.leaves_out(path, false)
+    }
+
+    fn look_at(&mut self, path: &Path) -> Look {
+        let full = self.options.top.join(path);
+        let Ok(before) = std::fs::symlink_metadata(&full) else {
+            return Look::Found(Found::Gone, None);
+        };
+        if before.is_dir() {
+            // Where a file was there is none.
+            return match self.last.get(path) {
+                Some(Found::File { .. }) => Look::Found(Found::Gone, None),
+                _ => Look::Folder,
+            };
+        }
+        let at = Some(changed_at(&before));
+        if before.len() > self.options.largest || self.leads_elsewhere(path) {
+            return Look::Found(Found::Unread, at);
+        }
+        let kept = if before.is_symlink() {
+            std::fs::read_link(&full).and_then(|to| self.blobs.keep_text(to.as_os_str().as_bytes()))
+        } else if before.is_file() {
+            self.blobs.keep(path)
+        } else {
+            return Look::Found(Found::Unread, at);
+        };
+        let after = std::fs::symlink_metadata(&full).ok();
+        if after.as_ref().map(stamp_of) != Some(stamp_of(&before)) || self.leads_elsewhere(path) {
+            return Look::Moving;
+        }
+        match kept {
+            Ok(object) => Look::Found(
+                Found::File {
+                    mode: mode_of(&before).to_owned(),
+                    object,
+                },
+                at,
+            ),
+            Err(_) => Look::Found(Found::Unread, at),
+        }
+    }
+
+    /// When something came to a path or went from there, as its folders tell: they are
+    /// changed with it. That it was told of is known a moment later.
+    fn moved_at(&self, path: &Path, told: u64) -> u64 {
+        let folders = path.ancestors().skip(1);
+        let changed = folders.filter_map(|folder| {
+            let meta = std::fs::symlink_metadata(self.options.top.join(folder)).ok()?;
+            Some(changed_at(&meta)).filter(|at| *at <= told)
+        });
+        // A folder that did not change then tells nothing.
+        let latest = changed.max().filter(|at| at + MOST_DELAY >= told);
+        latest.unwrap_or(told)
+    }
+
+    /// Whether a folder on the way is a link.
+    fn leads_elsewhere(&self, path: &Path) -> bool {
+        let folder = self
+            .options
+            .top
+            .join(path.parent().unwrap_or(Path::new("")));
+        std::fs::canonicalize(&folder).map_or(true, |real| real != folder)
+    }
+
+    fn add(&mut self, path: &Path, pending: &Pending, found: Found, at: u64) {
+        let is_same = found != Found::Unread && self.last.get(path) == Some(&found);
+        if is_same && pending.done <= 1 {
+            return;
+        }
+        self.entry(Entry::Version(Version {
+            path: path.to_string_lossy().into_owned(),
+            since: pending.since.min(at),
+            at,
+            found: found.clone(),
+            passed: pending.done.saturating_sub(1),
+        }));
+        self.last.insert(path.to_owned(), found);
+    }
+
+    fn entry(&mut self, entry: Entry) {
+        match &mut self.held {
+            Some(held) => held.push(entry),
+            None => self.write(&[entry]),
+        }
+    }
+
+    fn write(&self, entries: &[Entry]) {
+        // Without it changes are told apart by the states alone.
+        let _ = self.log.append(entries);
+    }
+}
+
+/// What a look at a path came to.
+enum Look {
+    /// This, and when it last changed.
+    Found(Found, Option<u64>),
+    /// It changed under the eye.
+    Moving,
+    /// A folder, which is no version of anything.
+    Folder,
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+fn stamp_of(meta: &Metadata) -> (u64, u64, i64, i64) {
+    (meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec())
+}
+
+fn mode_of(meta: &Metadata) -> &'static str {
+    match (meta.is_symlink(), meta.mode() & 0o100 != 0) {
+        (true, _) => "120000",
+        (_, true) => "100755",
+        (_, false) => "100644",
+    }
+}
+
+fn changed_at(meta: &Metadata) -> u64 {
+    let ms = meta.ctime().saturating_mul(1_000) + meta.ctime_nsec() / 1_000_000;
+    u64::try_from(ms).unwrap_or_default()
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn wall_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
