@@ -2,7 +2,7 @@
 //! binary.
 //!
 //! A runner is told apart here, before anything else is touched: it must have
-//! one thread and stay small.
+//! one thread and stay small. So is what tries out an overlay.
 
 mod caller;
 mod cli;
@@ -31,10 +31,14 @@ use std::process::ExitCode;
 /// First argument of a runner, which nobody but the daemon gives.
 const RUNNER: &str = "__runner";
 
+/// First argument of what tries out an overlay, which nobody but the daemon gives.
+const OVERLAY: &str = "__overlay";
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == RUNNER) {
-        return commands::runner::run(arguments.next());
+    match arguments.next() {
+        Some(first) if first == RUNNER => commands::runner::run(arguments.next()),
+        Some(first) if first == OVERLAY => convoke_runner::overlay::main(arguments.next()),
+        _ => program::run(),
     }
-    program::run()
 }

@@ -50,7 +50,10 @@ impl Program {
     pub fn prepare(spec: &RunnerSpec) -> Result<Self, StartError> {
         let mut vars = read_environment(&spec.env_file)?;
         vars.extend(spec.extra_env.clone());
-        check_cwd(&spec.cwd)?;
+        if spec.overlay.is_none() {
+            // One within an overlay is found by the child alone.
+            check_cwd(&spec.cwd)?;
+        }
         let name = spec
             .argv
             .first()

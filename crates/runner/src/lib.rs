@@ -16,6 +16,7 @@ mod input;
 mod journal;
 mod ladder;
 mod launch;
+pub mod overlay;
 mod process;
 mod signals;
 mod socket;

@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 
-use convoke_core::runner_protocol::{PROTOCOL_VERSION, RunnerIdentity, RunnerSpec, paths};
+use convoke_core::runner_protocol::{
+    OVERLAY_SPEC_VERSION, PROTOCOL_VERSION, RunnerIdentity, RunnerSpec, paths,
+};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{getpid, getuid, setsid};
@@ -71,7 +73,7 @@ pub fn read_spec(folder: &Folder) -> Result<RunnerSpec, String> {
     let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let bytes = std::fs::read(&path).map_err(|e| fault(&e))?;
     let spec: RunnerSpec = serde_json::from_slice(&bytes).map_err(|e| fault(&e))?;
-    if spec.version > PROTOCOL_VERSION {
+    if spec.version > OVERLAY_SPEC_VERSION {
         return Err(fault(&format!(
             "version {} is newer than mine",
             spec.version

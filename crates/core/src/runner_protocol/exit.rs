@@ -116,6 +116,8 @@ pub enum StartFailure {
     Cwd,
     /// The environment cannot be read or used.
     Env,
+    /// What is to be laid over the tree cannot be.
+    Overlay,
     /// Anything else.
     #[serde(other)]
     Other,

@@ -23,7 +23,8 @@ pub use journal::{
 pub use lines::{Line, LineAssembler, MAX_LINE};
 pub use messages::{DaemonMessage, RunnerMessage, SignalName, decode_line, encode_line};
 pub use spec::{
-    ContainmentPolicy, DEFAULT_JOURNAL_CAP, EnvFile, FirstRung, Limits, RunnerSpec, StdinPlan,
+    ContainmentPolicy, DEFAULT_JOURNAL_CAP, EnvFile, FirstRung, Limits, OVERLAY_SPEC_VERSION,
+    Overlay, RunnerSpec, StdinPlan,
 };
 
 /// The version written into every file and `hello` of this protocol.
@@ -37,6 +38,9 @@ pub const MARK_JOB_ID: &str = "CONVOKE_JOB_ID";
 
 /// First argument under which the program runs as a runner.
 pub const RUNNER_ARG: &str = "__runner";
+
+/// First argument under which the program tries out an [`Overlay`].
+pub const OVERLAY_ARG: &str = "__overlay";
 
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::PROTOCOL_VERSION;
+
+/// Version of a spec with an [`Overlay`]: a runner that knows of none would let the
+/// agent write in the tree.
+pub const OVERLAY_SPEC_VERSION: u32 = PROTOCOL_VERSION + 1;
+
 /// Journal cap used when a spec names none: 512 MiB.
 pub const DEFAULT_JOURNAL_CAP: u64 = 512 * 1024 * 1024;
 
 /// One agent process to run. Written by the daemon, read once by the runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerSpec {
-    /// Version of this file; see [`PROTOCOL_VERSION`](super::PROTOCOL_VERSION).
+    /// Version of this file: [`PROTOCOL_VERSION`], or [`OVERLAY_SPEC_VERSION`].
     pub version: u32,
     /// The runner's id, also the name of its folder.
     pub runner_id: String,
@@ -63,6 +69,25 @@ pub struct RunnerSpec {
     /// then on.
     #[serde(default)]
     pub hold: bool,
+    /// What is laid over a tree for the agent; none: it works in the trees as they
+    /// are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
+}
+
+/// Copy-on-write over a tree: the agent finds the tree where it is, and what it
+/// writes there goes into a folder beside it. All paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// The tree, which shows through and is not written.
+    pub tree: PathBuf,
+    /// Takes what is written.
+    pub upper: PathBuf,
+    /// An empty folder beside it, for the file system itself.
+    pub work: PathBuf,
+    /// Whether the file system keeps its marks in attributes that an ordinary user may
+    /// write, as it must in a user namespace.
+    pub user_attributes: bool,
 }
 
 /// What the agent reads from its stdin.

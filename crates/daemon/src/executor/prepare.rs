@@ -161,6 +161,7 @@ fn runner_spec(
         waiting: launch.waiting,
         // The runner starts while the state before is taken.
         hold: true,
+        overlay: None,
     }
 }
 

@@ -68,6 +68,7 @@ async fn trial(daemon: &Daemon, folder: &Path, socket: &Path) -> io::Result<Cont
         interrupt: FirstRung::Sigterm,
         waiting: Vec::new(),
         hold: false,
+        overlay: None,
     };
     let locked = lock::take(folder)?.ok_or_else(|| io::Error::other("the trial's lock is held"))?;
     runner_process::write_spec(folder, &spec).map_err(io::Error::other)?;

@@ -131,7 +131,7 @@ fn failure_of(cause: &ExitCause, limits: &Limits, program: &str) -> Failure {
         ExitCause::StartFailed { kind, message } => {
             let code = match kind {
                 StartFailure::NotFound | StartFailure::Permission => FailureCode::AgentMissing,
-                StartFailure::Cwd => FailureCode::Workspace,
+                StartFailure::Cwd | StartFailure::Overlay => FailureCode::Workspace,
                 StartFailure::Env | StartFailure::Other => FailureCode::Internal,
             };
             Failure::new(code, format!("cannot start {program}: {message}"))

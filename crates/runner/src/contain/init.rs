@@ -4,16 +4,17 @@
 //!
 //! It talks to the runner by [`Report`]s on a pipe, and dies with the runner.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use convoke_core::runner_protocol::Overlay;
+use rustix::mount::{MountFlags, mount};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use super::isolate::{self, Mapping};
 use crate::child::{self, ExecArgs};
 use crate::launch::{ChildEnds, Program};
-use crate::{signals, sys};
+use crate::{overlay, signals, sys};
 
 /// Length of a report on the pipe.
 pub const REPORT_LEN: usize = 9;
@@ -32,11 +33,12 @@ pub enum Report {
 }
 
 /// Steps of setting up, for the words of a failure.
-pub const STEPS: [&str; 4] = [
+pub const STEPS: [&str; 5] = [
     "following the runner's end",
     "mapping the user",
     "detaching mounts",
     "mounting /proc",
+    "laying the overlay over the tree",
 ];
 
 impl Report {
@@ -68,13 +70,6 @@ impl Report {
     }
 }
 
-/// Who the agent runs as, when a user namespace has to be mapped.
-#[derive(Debug, Clone, Copy)]
-pub struct Mapping {
-    pub uid: u32,
-    pub gid: u32,
-}
-
 /// Everything an init needs.
 pub struct Plan<'a> {
     pub program: &'a Program,
@@ -82,6 +77,7 @@ pub struct Plan<'a> {
     pub ends: &'a ChildEnds,
     pub report: &'a OwnedFd,
     pub mapping: Option<Mapping>,
+    pub overlay: Option<&'a Overlay>,
 }
 
 /// Runs the init; never returns.
@@ -97,7 +93,7 @@ pub unsafe fn run(plan: &Plan<'_>) -> ! {
     unsafe { sys::close_all_except(&mut keep) };
     // SAFETY: this is a forked child; no handler of the runner must run here.
     unsafe { signals::reset_in_child() };
-    match set_up(plan.mapping) {
+    match set_up(plan) {
         Ok(()) => send(report, Report::Ready),
         Err((step, error)) => {
             send(
@@ -121,29 +117,31 @@ pub unsafe fn run(plan: &Plan<'_>) -> ! {
             send(report, Report::Forked(agent));
             // SAFETY: as above; from here on only the report pipe is used.
             unsafe { sys::close_all_except(&mut [report]) };
-            reap_for_ever(report, agent)
+            reap_for_ever(report, agent, plan.overlay)
         }
         Err(_) => exit(1),
     }
 }
 
-fn set_up(mapping: Option<Mapping>) -> Result<(), (i32, io::Error)> {
+fn set_up(plan: &Plan<'_>) -> Result<(), (i32, io::Error)> {
     let at = |step: i32| move |error: io::Error| (step, error);
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| at(0)(e.into()))?;
-    if let Some(Mapping { uid, gid }) = mapping {
-        fs::write("/proc/self/setgroups", "deny").map_err(at(1))?;
-        fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).map_err(at(1))?;
-        fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).map_err(at(1))?;
+    if let Some(mapping) = plan.mapping {
+        isolate::map_user(mapping).map_err(at(1))?;
     }
-    // Mounts made out there still come in; none made in here goes out.
-    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    mount_change("/", slave).map_err(|e| at(2)(e.into()))?;
+    isolate::detach_mounts().map_err(at(2))?;
+    if let Some(planned) = plan.overlay {
+        overlay::lay(planned).map_err(at(4))?;
+    }
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("proc", "/proc", "proc", flags, None).map_err(|e| at(3)(e.into()))
 }
 
-fn reap_for_ever(report: RawFd, agent: libc::pid_t) -> ! {
+fn reap_for_ever(report: RawFd, agent: libc::pid_t, overlay: Option<&Overlay>) -> ! {
     loop {
+        if let Some(overlay) = overlay {
+            overlay::follow_until_child(overlay);
+        }
         let mut status = 0;
         // SAFETY: waits for any child into a local.
         let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use convoke_core::liveness::Usage;
-use convoke_core::runner_protocol::{ContainmentPolicy, ContainmentReport, Rung};
+use convoke_core::runner_protocol::{ContainmentPolicy, ContainmentReport, Rung, RunnerSpec};
 use rustix::process::{
     Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
 };
@@ -12,7 +12,8 @@ use rustix::process::{
 use super::namespace::Namespace;
 use super::tree::Tree;
 use super::{Agent, AgentExit};
-use crate::launch::{ChildEnds, Program};
+use crate::launch::{ChildEnds, Program, StartError};
+use crate::overlay;
 use crate::process::ProcessRef;
 
 /// Holds an agent and everything it starts.
@@ -32,29 +33,34 @@ enum Hold {
 
 impl Container {
     /// Sets up the best containment the policy allows.
-    pub fn new(
-        policy: ContainmentPolicy,
-        runner_id: &str,
-        program: &Program,
-        ends: ChildEnds,
-    ) -> Self {
-        let reason = match policy {
+    ///
+    /// # Errors
+    /// An overlay is wanted and cannot be laid: it lies in a namespace, and without
+    /// it the agent would write in the tree.
+    pub fn new(spec: &RunnerSpec, program: &Program, ends: ChildEnds) -> Result<Self, StartError> {
+        let planned = spec.overlay.as_ref();
+        let reason = match spec.containment {
             ContainmentPolicy::NoNamespaces => "namespaces were not wanted".to_owned(),
-            ContainmentPolicy::Best => match Namespace::create(runner_id, program, &ends) {
-                // The child's ends close here: the init has them.
-                Ok(namespace) => {
-                    return Self {
-                        report: ContainmentReport {
-                            rung: Rung::PidNamespace,
-                            detail: String::new(),
-                        },
-                        hold: Hold::Namespace(namespace),
-                        ends: None,
-                    };
+            ContainmentPolicy::Best => {
+                match Namespace::create(&spec.runner_id, program, &ends, planned) {
+                    // The child's ends close here: the init has them.
+                    Ok(namespace) => {
+                        return Ok(Self {
+                            report: ContainmentReport {
+                                rung: Rung::PidNamespace,
+                                detail: String::new(),
+                            },
+                            hold: Hold::Namespace(namespace),
+                            ends: None,
+                        });
+                    }
+                    Err(reason) => format!("no PID namespace: {reason}"),
                 }
-                Err(reason) => format!("no PID namespace: {reason}"),
-            },
+            }
         };
+        if let Some(planned) = planned {
+            return Err(overlay::failure(planned, &reason));
+        }
         let (rung, detail) = match set_child_subreaper(Some(getpid())) {
             Ok(()) => (Rung::Subreaper, reason),
             Err(error) => (
@@ -62,11 +68,11 @@ impl Container {
                 format!("{reason}; no subreaper: {error}"),
             ),
         };
-        Self {
+        Ok(Self {
             report: ContainmentReport { rung, detail },
-            hold: Hold::Tree(Tree::new(runner_id)),
+            hold: Hold::Tree(Tree::new(&spec.runner_id)),
             ends: Some(ends),
-        }
+        })
     }
 
     /// The rung reached, and why not a better one.

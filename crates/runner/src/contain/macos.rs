@@ -4,11 +4,12 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use convoke_core::liveness::Usage;
-use convoke_core::runner_protocol::{ContainmentPolicy, ContainmentReport, Rung};
+use convoke_core::runner_protocol::{ContainmentReport, Rung, RunnerSpec};
 
 use super::tree::Tree;
 use super::{Agent, AgentExit};
-use crate::launch::{ChildEnds, Program};
+use crate::launch::{ChildEnds, Program, StartError};
+use crate::overlay;
 use crate::process::ProcessRef;
 
 /// Holds an agent and everything it starts.
@@ -20,21 +21,22 @@ pub struct Container {
 }
 
 impl Container {
-    /// Sets up the best containment the policy allows.
-    pub fn new(
-        _policy: ContainmentPolicy,
-        runner_id: &str,
-        _program: &Program,
-        ends: ChildEnds,
-    ) -> Self {
-        Self {
+    /// Sets up the best containment there is.
+    ///
+    /// # Errors
+    /// The spec has an overlay, which this system cannot lay.
+    pub fn new(spec: &RunnerSpec, _program: &Program, ends: ChildEnds) -> Result<Self, StartError> {
+        if let Some(planned) = &spec.overlay {
+            return Err(overlay::failure(planned, overlay::NOT_POSSIBLE));
+        }
+        Ok(Self {
             report: ContainmentReport {
                 rung: Rung::ProcessGroup,
                 detail: "this system has no namespaces".to_owned(),
             },
-            tree: Tree::new(runner_id),
+            tree: Tree::new(&spec.runner_id),
             ends: Some(ends),
-        }
+        })
     }
 
     /// The rung reached, and why not a better one.

@@ -9,11 +9,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use convoke_core::liveness::Usage;
+use convoke_core::runner_protocol::Overlay;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{Pid, Signal, WaitOptions, getgid, getuid, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
-use super::init::{self, Mapping, Plan, REPORT_LEN, Report, STEPS};
+use super::init::{self, Plan, REPORT_LEN, Report, STEPS};
+use super::isolate::Mapping;
 use super::{Agent, AgentExit};
 use crate::child::ExecArgs;
 use crate::launch::{ChildEnds, Program};
@@ -41,15 +43,18 @@ pub struct Namespace {
 impl Namespace {
     /// Makes the namespace; on an error nothing of it remains, and the reason is
     /// given in words.
-    pub fn create(runner_id: &str, program: &Program, ends: &ChildEnds) -> Result<Self, String> {
+    pub fn create(
+        runner_id: &str,
+        program: &Program,
+        ends: &ChildEnds,
+        overlay: Option<&Overlay>,
+    ) -> Result<Self, String> {
         let (read, write) = sys::pipe().map_err(|e| format!("pipe: {e}"))?;
         let args = ExecArgs::new(program);
-        let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
         let mut flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
-        let mut mapping = None;
-        if uid != 0 {
+        let mapping = Mapping::needed();
+        if mapping.is_some() {
             flags |= libc::CLONE_NEWUSER;
-            mapping = Some(Mapping { uid, gid });
         }
         // SAFETY: the runner has one thread; the child never returns.
         let pid = unsafe { sys::raw_fork(flags) }.map_err(|e| format!("clone: {e}"))?;
@@ -60,6 +65,7 @@ impl Namespace {
                 ends,
                 report: &write,
                 mapping,
+                overlay,
             };
             // SAFETY: freshly cloned into the new namespaces.
             unsafe { init::run(&plan) };

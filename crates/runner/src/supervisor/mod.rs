@@ -104,7 +104,7 @@ impl<'a> Supervisor<'a> {
         let journal = Journal::create(folder, spec.journal_cap_bytes).map_err(other("journal"))?;
         let signals = Signals::install().map_err(other("signals"))?;
         let (ends, child_ends) = launch::pipes().map_err(other("pipes"))?;
-        let container = Container::new(spec.containment, &spec.runner_id, &program, child_ends);
+        let container = Container::new(spec, &program, child_ends)?;
         startup::leave_output().map_err(other("null device"))?;
         hooks.reach(Point::RunnerContained);
         let now = clock::mono_ms();

@@ -18,6 +18,9 @@ mod limits;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod overlays;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod starting;
