@@ -6,8 +6,9 @@
 //! beside it; `tree_diff` is what is different between two checkpoints,
 //! `journal` what changed in between,
 //! `attribution` whose change that was, `overlaps` what two writers both changed,
-//! `rollback` takes changes back. A job may have a `worktree` of its own, whose
-//! changes `apply` brings into the tree it came from. All of it by the `git` program, which runs nothing that a repository could configure.
+//! `rollback` takes changes back. A job may have a `worktree` of its own, or a
+//! `layer` over the tree unless there is an `obstacle`, whose changes `apply` brings
+//! into the tree it came from. All of it by the `git` program, which runs nothing that a repository could configure.
 
 pub mod apply;
 pub mod attribution;
@@ -18,8 +19,10 @@ mod filter_memory;
 pub mod git;
 pub mod history;
 pub mod journal;
+pub mod layer;
 mod merge;
 mod objects;
+pub mod obstacle;
 pub mod overlaps;
 mod plain_file;
 pub mod private_repository;

@@ -21,7 +21,7 @@ use crate::private_repository::{PrivateRepository, PrivateRepositoryError};
 pub const CHECKPOINT_VERSION: u32 = 1;
 
 /// How often a state is taken anew when files vanish while they are read.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
 
 /// How much of a tree is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,16 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    pub(crate) fn too_large(top: &Path, limits: &CheckpointLimits) -> Self {
+        Self::TooLarge {
+            top: top.display().to_string(),
+            files: limits.plain_files,
+            mib: limits.plain_bytes >> 20,
+        }
+    }
+}
+
 /// The state of the tree, if it is known to be as it was when it was last taken: no
 /// program is run.
 #[must_use]
@@ -174,7 +184,7 @@ pub fn take(
 }
 
 /// Whether git ran and failed, which it may not do again.
-fn is_failure(error: &CheckpointError) -> bool {
+pub(crate) fn is_failure(error: &CheckpointError) -> bool {
     use crate::git::GitError;
     matches!(
         error,
@@ -191,11 +201,7 @@ fn take_once(
     let is_plain = !repository.top().join(".git").exists();
     let found = sort_out(repository.top(), &changed, limits);
     if is_plain && (changed.len() > limits.plain_files || found.bytes > limits.plain_bytes) {
-        return Err(CheckpointError::TooLarge {
-            top: repository.top().display().to_string(),
-            files: limits.plain_files,
-            mib: limits.plain_bytes >> 20,
-        });
+        return Err(CheckpointError::too_large(repository.top(), limits));
     }
     let known = repository
         .known_tree()
@@ -235,18 +241,23 @@ fn changed_paths(
 }
 
 #[derive(Default)]
-struct Found {
+pub(crate) struct Found {
     /// Paths to be brought up to date in the index, each ended by a zero byte.
-    kept: Vec<u8>,
+    pub(crate) kept: Vec<u8>,
     /// Paths to be taken out of the index although something is there, because a
     /// folder on the way was replaced by a link, or the file by a pipe; each ended
     /// by a zero byte.
-    gone: Vec<u8>,
-    skipped: Vec<Skipped>,
-    bytes: u64,
+    pub(crate) gone: Vec<u8>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) bytes: u64,
 }
 
-fn sort_out(top: &Path, changed: &BTreeSet<Vec<u8>>, limits: &CheckpointLimits) -> Found {
+/// Looks at paths that are not as the index has them.
+pub(crate) fn sort_out(
+    top: &Path,
+    changed: &BTreeSet<Vec<u8>>,
+    limits: &CheckpointLimits,
+) -> Found {
     let mut found = Found::default();
     let mut links = Links::default();
     for path in changed {
@@ -340,7 +351,8 @@ fn has_commit(folder: &Path) -> bool {
     .is_ok()
 }
 
-fn write_tree(
+/// Brings the index up to date and writes its tree.
+pub(crate) fn write_tree(
     repository: &PrivateRepository,
     found: &Found,
 ) -> Result<String, PrivateRepositoryError> {

@@ -164,6 +164,22 @@ impl PrivateRepository {
         })
     }
 
+    /// The same with its files in another folder.
+    pub(crate) fn with_top(&self, top: &Path) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            top: top.to_owned(),
+            index_folder: self.index_folder.clone(),
+            view_of: self.view_of.clone(),
+            _lock: Arc::clone(&self._lock),
+        }
+    }
+
+    /// A folder beside the index for what is needed only while it is used.
+    pub(crate) fn scratch_folder(&self) -> PathBuf {
+        self.index_folder.join("scratch")
+    }
+
     /// Forgets which trees the indices of single writers' own working trees have.
     fn forget_trees_of_views(&self) {
         let Ok(views) = fs_err::read_dir(self.folder.join(VIEWS)) else {
@@ -189,6 +205,14 @@ impl PrivateRepository {
     #[must_use]
     pub fn folder_of(folder: &Path, top: &Path) -> PathBuf {
         folder.join(name_of(top))
+    }
+
+    /// The last state that was kept of the working tree at `top`, as a git tree: no lock
+    /// is waited for.
+    #[must_use]
+    pub fn last_tree(folder: &Path, top: &Path) -> Option<String> {
+        let text = fs_err::read_to_string(folder.join(name_of(top)).join(TREE)).ok()?;
+        (!text.is_empty()).then_some(text)
     }
 
     /// Where the index of the repository of the tree at `top` lies.

@@ -3,6 +3,8 @@
 mod checkpoints;
 mod histories;
 mod journals;
+#[cfg(target_os = "linux")]
+mod layers;
 mod rollbacks;
 mod scene;
 mod states;
