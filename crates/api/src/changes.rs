@@ -34,6 +34,11 @@ pub struct JobChanges {
     /// Paths that changed meanwhile, but not by this job, or not by it alone: the user
     /// or another tool changed them.
     pub outside: Vec<String>,
+    /// Paths that the job changed and that were changed in the working tree too since
+    /// it began; only of a job with a layer of its own, while its changes are
+    /// undecided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_moved: Vec<String>,
     /// Paths of which the content is not kept.
     pub skipped: Vec<SkippedPath>,
     /// Paths its last message lists as modified; none if it has no such list.
@@ -62,11 +67,14 @@ pub enum WorkspaceKind {
     /// In a working tree of its own, which begins with what the caller's holds,
     /// uncommitted and untracked included.
     Worktree,
+    /// In the working tree as it is, with what it writes in a layer of its own: what
+    /// it has not written follows the tree.
+    Overlay,
 }
 
 impl WorkspaceKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Shared, Self::Worktree];
+    pub const ALL: [Self; 3] = [Self::Shared, Self::Worktree, Self::Overlay];
 
     /// The kind as sent.
     #[must_use]
@@ -74,6 +82,7 @@ impl WorkspaceKind {
         match self {
             Self::Shared => "shared",
             Self::Worktree => "worktree",
+            Self::Overlay => "overlay",
         }
     }
 }

@@ -59,6 +59,8 @@ request_codes! {
     IdempotencyConflict => "idempotency_conflict", 409, retry: false;
     /// No state of the working tree is kept for what was asked.
     CheckpointMissing => "checkpoint_missing", 409, retry: false;
+    /// Where the job is to work cannot be made, and nothing else may take its place.
+    Workspace => "workspace", 422, retry: false;
     /// A configuration file or variable is wrong.
     ConfigInvalid => "config_invalid", 422, retry: false;
     /// The agent program cannot be found or used.

@@ -32,7 +32,8 @@ pub struct JobView {
     /// Where it works.
     #[serde(default)]
     pub workspace: WorkspaceKind,
-    /// Its own working tree, while there is one.
+    /// Its own working tree, while there is one; of an overlay, the folder with what it
+    /// wrote.
     #[serde(default)]
     pub worktree: Option<String>,
     /// What became of the changes in it, once that is decided: `applied` or

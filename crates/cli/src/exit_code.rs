@@ -124,6 +124,7 @@ fn of_refusal(code: RequestCode) -> End {
         | RequestCode::QueueFull
         | RequestCode::IdempotencyConflict
         | RequestCode::CheckpointMissing
+        | RequestCode::Workspace
         | RequestCode::ConfigInvalid
         | RequestCode::AgentMissing => End::Refused,
         RequestCode::DaemonUnavailable
@@ -167,6 +168,7 @@ mod tests {
         5 queue_full
         5 idempotency_conflict
         5 checkpoint_missing
+        5 workspace
         5 config_invalid
         5 agent_missing
         6 daemon_unavailable

@@ -122,7 +122,7 @@ struct PlaceOptions {
     /// Start the agent in this folder instead of the current one
     #[arg(short = 'C', long = "cd", value_name = "DIR")]
     cd: Option<PathBuf>,
-    /// Choose where the job works: in the folder as it is (shared), or in a copy of its own that begins with what the folder holds now (worktree)
+    /// Choose where the job works: in the folder as it is (shared), in a copy of its own that begins with what the folder holds now (worktree), or in the folder as it is with what it writes in a layer of its own (overlay; Linux)
     #[arg(long, value_name = "WORKSPACE", value_parser = words::workspace())]
     workspace: Option<WorkspaceKind>,
     /// Let the job write below this folder of its working folder only; jobs that would write in the same one run one after the other; may be repeated

@@ -106,6 +106,11 @@ pub enum Workspace {
         /// The job for which it was made: this one, or one that it continues.
         of: JobId,
     },
+    /// In the tree as it is, but what it writes goes into a layer of its own.
+    Overlay {
+        /// The job for which the layer was made: this one, or one that it continues.
+        of: JobId,
+    },
 }
 
 impl Workspace {
@@ -115,13 +120,20 @@ impl Workspace {
         *self == Self::Shared
     }
 
-    /// The job for which the working tree was made, if it is one of its own.
+    /// The job for which the working tree or the layer was made, if it is one of its
+    /// own.
     #[must_use]
     pub fn own(&self) -> Option<&JobId> {
         match self {
             Self::Shared => None,
-            Self::Worktree { of } => Some(of),
+            Self::Worktree { of } | Self::Overlay { of } => Some(of),
         }
+    }
+
+    /// Whether it is a layer over the tree.
+    #[must_use]
+    pub fn is_overlay(&self) -> bool {
+        matches!(self, Self::Overlay { .. })
     }
 }
 

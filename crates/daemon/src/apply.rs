@@ -15,13 +15,13 @@ use convoke_workspace::{
     apply::{self, Applied, Sides, Unmerged},
     checkpoint::Checkpoint,
     overlaps::Hunk,
-    private_repository::{Edge, PrivateRepository},
+    private_repository::{Edge, PrivateRepository, PrivateRepositoryError},
     rollback::{self, Taken},
 };
 use serde_json::json;
 
 use crate::{
-    api_errors,
+    apart, api_errors,
     changes::{of_checkpoint, of_repository},
     checkpoints, clock, error_chain,
     rollback::{check_power, free_name},
@@ -160,8 +160,9 @@ fn states(
     job: &Job,
 ) -> Result<(Checkpoint, Checkpoint), ApiError> {
     let failed = |error| of_repository(&error);
-    let owner = job.spec.workspace.own().map_or("", JobId::as_str);
-    let mut states = repository.states_of_own_tree(owner).map_err(failed)?;
+    let owner = job.spec.workspace.own().unwrap_or(&job.id);
+    let states = repository.states_of_own_tree(owner.as_str());
+    let mut states = states.map_err(failed)?;
     let missing = || {
         ApiError::new(
             RequestCode::CheckpointMissing,
@@ -171,16 +172,15 @@ fn states(
     };
     let base = states.first().cloned().ok_or_else(missing)?.checkpoint;
     let last = states.pop().filter(|state| state.edge == Edge::Result);
-    let Some(top) = workplaces::existing(daemon, job) else {
+    let Some(apart) = workplaces::existing(daemon, job) else {
         return Ok((base, last.ok_or_else(missing)?.checkpoint));
     };
-    let view = repository.view(&top, owner).map_err(failed)?;
-    let now = checkpoints::take(daemon, &view).map_err(|error| of_checkpoint(&error))?;
+    let now = apart.state(daemon, repository, owner, &base);
+    let now = now.map_err(|error| of_checkpoint(&error))?;
     if last.is_none_or(|last| last.checkpoint != now) {
-        let at = clock::now().0;
-        repository
-            .keep(owner, (Edge::Result, job.attempts), at, now.clone())
-            .map_err(failed)?;
+        let (edge, at) = ((Edge::Result, job.attempts), clock::now().0);
+        let kept = repository.keep(owner.as_str(), edge, at, now.clone());
+        kept.map_err(failed)?;
     }
     Ok((base, now))
 }
@@ -197,8 +197,14 @@ fn apply_now(daemon: &Arc<Daemon>, job: &Job, dry_run: bool) -> Result<ApplyResp
         ours: &ours,
     };
     let planned = apply::plan(&repository, sides).map_err(failed)?;
+    let moved = base_moved(&repository, job, sides, &planned).map_err(failed)?;
+    let answer = |applied, undo| {
+        let mut answer = answer(job, applied, dry_run, undo);
+        answer.notices.extend(moved.clone());
+        answer
+    };
     if dry_run || !planned.conflicts.is_empty() || planned.applied.is_empty() {
-        return Ok(answer(job, planned, dry_run, None));
+        return Ok(answer(planned, None));
     }
     let writer = free_name(&repository, job, "apply")?;
     let keep = |edge, checkpoint: Checkpoint| {
@@ -219,7 +225,7 @@ fn apply_now(daemon: &Arc<Daemon>, job: &Job, dry_run: bool) -> Result<ApplyResp
     })?;
     let written = written.map_err(|error| half_way(failed(error)))?;
     if written.conflicts.is_empty() {
-        return Ok(answer(job, written, dry_run, Some(undo)));
+        return Ok(answer(written, Some(undo)));
     }
     // Somebody edited the tree in this very moment, which stays: all or nothing of
     // what is the job's.
@@ -236,7 +242,30 @@ fn apply_now(daemon: &Arc<Daemon>, job: &Job, dry_run: bool) -> Result<ApplyResp
         }
     });
     undone.map_err(|error| half_way(failed(error)))?;
-    Ok(answer(job, written, dry_run, None))
+    Ok(answer(written, None))
+}
+
+/// What is to be said of paths that changed beneath the layer of a job since it began,
+/// and that it changed as well.
+fn base_moved(
+    repository: &PrivateRepository,
+    job: &Job,
+    sides: Sides<'_>,
+    planned: &Applied,
+) -> Result<Option<String>, PrivateRepositoryError> {
+    if !job.spec.workspace.is_overlay() {
+        return Ok(None);
+    }
+    let conflicts = planned.conflicts.iter().map(|one| &one.path);
+    let paths: Vec<String> = planned.applied.iter().chain(conflicts).cloned().collect();
+    let moved = apart::moved(repository, sides.base, sides.ours, &paths)?;
+    Ok((!moved.is_empty()).then(|| {
+        format!(
+            "changed in {} too since the job began: {}",
+            job.spec.tree.display(),
+            moved.join(", ")
+        )
+    }))
 }
 
 fn answer(

@@ -25,7 +25,7 @@ use convoke_workspace::{
 };
 
 use crate::{
-    checkpoints, error_chain, results,
+    apart, checkpoints, error_chain, results,
     state::Daemon,
     told::{self, Told, relative},
     views, wait, workplaces,
@@ -96,6 +96,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
         tree_diff::patch(&repository, &from.tree, &to.tree, Some(&paths)).map_err(between)?;
     let record = Record::read(&repository).map_err(between)?;
     let gaps = record.gaps(&seen.states);
+    let base_moved = apart::base_moved(daemon, &repository, job, (from, &paths))?;
     drop(repository);
     let (diff, artifact) = cut_diff(daemon, job, &patch, query.diff_limit)?;
     let skipped = skipped_between(&from.skipped, &to.skipped);
@@ -118,6 +119,7 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
         not_seen: not_seen(claimed.as_deref(), top, &paths),
         changes,
         outside,
+        base_moved,
         skipped,
         claimed,
         gaps: gaps.into_iter().map(gap).collect(),
@@ -137,6 +139,7 @@ fn nothing(job: &Job) -> JobChanges {
         note: None,
         changes: Vec::new(),
         outside: Vec::new(),
+        base_moved: Vec::new(),
         skipped: Vec::new(),
         claimed: None,
         unreported: Vec::new(),
@@ -239,9 +242,9 @@ impl Seen {
         let result = states.last().filter(|state| state.edge == Edge::Result);
         let result = result.filter(|_| job.is_over());
         let top = workplaces::of(daemon, job).top;
-        let end = match result {
-            Some(result) => result.checkpoint.clone(),
-            None if !top.is_dir() => {
+        let end = match (result, workplaces::existing(daemon, job)) {
+            (Some(result), _) => result.checkpoint.clone(),
+            (None, None) => {
                 let message = format!(
                     "the working tree of job {} is gone, and no result of it is kept",
                     job.id
@@ -249,10 +252,9 @@ impl Seen {
                 return Err(ApiError::new(RequestCode::CheckpointMissing, message)
                     .with_hint("start the job again"));
             }
-            None => {
-                let view = repository.view(&top, owner.as_str());
-                let view = view.map_err(|error| of_repository(&error))?;
-                checkpoints::take(daemon, &view).map_err(|error| of_checkpoint(&error))?
+            (None, Some(apart)) => {
+                let state = apart.state(daemon, repository, owner, &base.checkpoint);
+                state.map_err(|error| of_checkpoint(&error))?
             }
         };
         let before = KeptState {

@@ -57,11 +57,16 @@ pub fn take(
     daemon: &Daemon,
     repository: &PrivateRepository,
 ) -> Result<Checkpoint, CheckpointError> {
-    let limits = CheckpointLimits {
+    checkpoint::take(repository, &limits(daemon))
+}
+
+/// How much of a tree is kept.
+#[must_use]
+pub fn limits(daemon: &Daemon) -> CheckpointLimits {
+    CheckpointLimits {
         file_bytes: daemon.last_config().largest_file,
         ..CheckpointLimits::default()
-    };
-    checkpoint::take(repository, &limits)
+    }
 }
 
 /// Keeps the state before an attempt, unless that was done: an attempt that is
@@ -177,19 +182,18 @@ fn keep_result(
     owner: &JobId,
     (edge, attempt): (Edge, u32),
 ) -> Result<(), CheckpointError> {
-    let top = workplaces::of(daemon, job).top;
-    if edge != Edge::After || !top.is_dir() {
-        return Ok(());
-    }
-    let repository = open(daemon, &job.spec.tree)?;
-    let owner = owner.as_str();
-    let states = repository.states_of_own_tree(owner)?;
-    let Some(last) = states.last() else {
+    let Some(apart) = workplaces::existing(daemon, job).filter(|_| edge == Edge::After) else {
         return Ok(());
     };
-    let taken = take(daemon, &repository.view(&top, owner)?)?;
+    let repository = open(daemon, &job.spec.tree)?;
+    let states = repository.states_of_own_tree(owner.as_str())?;
+    let (Some(base), Some(last)) = (states.first(), states.last()) else {
+        return Ok(());
+    };
+    let taken = apart.state(daemon, &repository, owner, &base.checkpoint)?;
     if last.edge != Edge::Result || last.checkpoint != taken {
-        repository.keep(owner, (Edge::Result, attempt), clock::now().0, taken)?;
+        let result = (Edge::Result, attempt);
+        repository.keep(owner.as_str(), result, clock::now().0, taken)?;
     }
     Ok(())
 }

@@ -45,6 +45,7 @@ pub async fn examine(daemon: &Arc<Daemon>, caller: &Caller) -> DoctorReport {
     checks.push(daemon_check(daemon));
     checks.push(git());
     checks.push(containment(daemon).await);
+    checks.push(overlays(daemon, folder).await);
     DoctorReport { checks }
 }
 
@@ -304,6 +305,26 @@ async fn containment(daemon: &Daemon) -> Check {
             repair: Some("allow user namespaces (Linux: `sysctl kernel.unprivileged_userns_clone=1`, or an AppArmor profile); agents are found and ended all the same".into()),
         },
         Err(error) => broken("containment", error.to_string(), "report it"),
+    }
+}
+
+/// Tries what the runner does to lay a layer over the caller's tree.
+async fn overlays(daemon: &Arc<Daemon>, folder: &Path) -> Check {
+    const NAME: &str = "overlays";
+    let tree = convoke_workspace::repository::top_level(folder);
+    let tree = tree.unwrap_or_else(|| folder.to_owned());
+    let shown = tree.display();
+    match crate::overlays::obstacle(daemon, &tree).await {
+        None => ok(NAME, format!("jobs can work in layers over {shown}")),
+        Some(why) => Check {
+            name: NAME.into(),
+            verdict: Verdict::Warning,
+            message: format!("no overlay is possible over {shown}: {why}"),
+            repair: Some(
+                "nothing, if no job asks for `overlay`; `workspace.fallback` says what such jobs get instead"
+                    .into(),
+            ),
+        },
     }
 }
 

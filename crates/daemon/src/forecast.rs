@@ -85,17 +85,17 @@ fn pending(
     tree: &Path,
 ) -> Result<Vec<Pending>, ApiError> {
     let mut known = Vec::new();
-    for (job, top) in workplaces::made_from(daemon, tree) {
+    for (job, apart) in workplaces::made_from(daemon, tree) {
         let states = repository.states_of_own_tree(job.as_str());
         let states = states.map_err(|error| of_repository(&error))?;
         if let Some(base) = states.first().cloned() {
-            known.push((base, states, job, top));
+            known.push((base, states, job, apart));
         }
     }
     known.sort_by_key(|(base, ..)| base.at);
     let surplus = known.len().saturating_sub(MOST_JOBS);
     let mut all = Vec::new();
-    for (base, states, job, top) in known.into_iter().skip(surplus) {
+    for (base, states, job, apart) in known.into_iter().skip(surplus) {
         let is_live = {
             let dispatcher = daemon.dispatcher();
             let mut jobs = dispatcher.jobs();
@@ -105,9 +105,8 @@ fn pending(
         let now = match result.filter(|_| !is_live) {
             Some(result) => result.checkpoint.clone(),
             None => {
-                let view = repository.view(&top, job.as_str());
-                let view = view.map_err(|error| of_repository(&error))?;
-                checkpoints::take(daemon, &view).map_err(|error| of_checkpoint(&error))?
+                let state = apart.state(daemon, repository, &job, &base.checkpoint);
+                state.map_err(|error| of_checkpoint(&error))?
             }
         };
         all.push(Pending {

@@ -8,6 +8,7 @@
 //! back; `finalise` does what follows the end. `recovery` takes everything up again after a crash.
 
 mod acceptance;
+mod apart;
 mod api_errors;
 mod apply;
 mod changes;
@@ -45,6 +46,7 @@ mod logging;
 mod memory;
 mod needs;
 mod observe;
+mod overlays;
 mod power;
 mod private_file;
 mod rebuild;

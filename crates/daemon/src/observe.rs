@@ -72,6 +72,10 @@ pub async fn after(daemon: &Daemon, job: &Job) {
 /// The repository a job works in, if it works in one.
 #[must_use]
 pub fn top_of(daemon: &Daemon, job: &Job) -> Option<PathBuf> {
+    if job.spec.workspace.is_overlay() {
+        // What is in its repository goes into the layer too; the tree's is others'.
+        return None;
+    }
     let place = workplaces::of(daemon, job);
     let top = repository::top_level(&place.folder)?;
     // The state home may lie in a repository, which is none of the job's.

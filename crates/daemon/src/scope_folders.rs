@@ -23,7 +23,16 @@ pub async fn make(daemon: &Daemon, job: &Job) -> Result<(), (PathBuf, io::Error)
     let place = workplaces::of(daemon, job);
     let scope = job.spec.scope.as_ref().map(|scope| place.scope(scope));
     let mut missing: Vec<PathBuf> = Vec::new();
+    let layer = workplaces::layer(daemon, job);
     for folder in scope.iter().flat_map(|scope| &scope.write) {
+        if let Some(layer) = layer
+            .as_ref()
+            .filter(|layer| folder.starts_with(&layer.tree))
+        {
+            let fresh = layer.missing(folder);
+            missing.extend(fresh.map_err(|error| (folder.clone(), error))?);
+            continue;
+        }
         let above = folder.ancestors().take_while(|folder| !folder.exists());
         missing.extend(above.map(Path::to_owned));
     }
@@ -43,7 +52,14 @@ pub async fn make(daemon: &Daemon, job: &Job) -> Result<(), (PathBuf, io::Error)
         tracing::warn!(job = %job.id, error = %error_chain(&error), "folders made for the job stay after it");
     }
     for folder in missing {
-        match fs_err::create_dir(&folder) {
+        let in_layer = layer
+            .as_ref()
+            .filter(|layer| folder.starts_with(&layer.upper));
+        let made = match in_layer {
+            Some(layer) => layer.make_folder(&folder),
+            None => fs_err::create_dir(&folder),
+        };
+        match made {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err((folder, error));
             }

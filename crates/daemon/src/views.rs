@@ -58,7 +58,8 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         sandbox: job.spec.sandbox.into(),
         access: job.spec.access.into(),
         workspace: workspace(job),
-        worktree: workplaces::existing(daemon, job).map(|top| top.display().to_string()),
+        worktree: workplaces::existing(daemon, job)
+            .map(|apart| apart.folder().display().to_string()),
         worktree_decision: apply::settled(daemon, job),
         scope: job.spec.scope.as_ref().map(scope),
         model,
@@ -119,6 +120,7 @@ pub fn workspace(job: &Job) -> WorkspaceKind {
     match job.spec.workspace {
         Workspace::Shared => WorkspaceKind::Shared,
         Workspace::Worktree { .. } => WorkspaceKind::Worktree,
+        Workspace::Overlay { .. } => WorkspaceKind::Overlay,
     }
 }
 

@@ -152,7 +152,7 @@ fn others() -> Vec<Tool> {
         ),
         acts(
             "codex_apply",
-            "Bring what a job did in a working tree of its own (workspace worktree) into yours. Later edits are merged; where that is impossible nothing is written and the conflicts are named.",
+            "Bring what a job did in a working tree or layer of its own (workspace worktree or overlay) into yours. Later edits are merged; where that is impossible nothing is written and the conflicts are named.",
             input_of_both::<status::OneJob, changes::WhetherToApply>(),
             output::<ApplyResponse>(),
         ),

@@ -22,12 +22,12 @@ The usual loop:
 4. codex_result{jobId} is the final message and the changed files; view:\"full\" adds the ends of stdout and stderr.
 
 Also:
-codex_changes{jobId} what a job changed and whose change it was · codex_conflicts{} what two jobs changed at once · codex_reconcile{jobIds} a job that brings it together · codex_rollback{jobId,dryRun} take it back · codex_apply{jobId,dryRun} and codex_discard{jobId} for jobs with workspace worktree.
+codex_changes{jobId} what a job changed and whose change it was · codex_conflicts{} what two jobs changed at once · codex_reconcile{jobIds} a job that brings it together · codex_rollback{jobId,dryRun} take it back · codex_apply{jobId,dryRun} and codex_discard{jobId} for jobs with workspace worktree or overlay.
 codex_status{jobId} one job now · codex_jobs{state:\"live\"} all jobs, newest first · codex_interrupt{jobId,newPrompt} another prompt in the same conversation · codex_cancel{jobId} stop it and all its processes.
 codex{prompt,sessionId?} and review{uncommitted|base|commit|prompt} start a job and wait for it; work that outlasts the call goes on, and the answer names its jobId. listSessions lists the conversations of codex.
 
 Status: running (queued counts as running), done, failed, canceled. A job over a cap is queued, not refused. needs:[…] makes a job wait for others.
-Power: sandbox is read-only, workspace-write (default) or danger-full-access, and never more than the caller has. Jobs share the working folder unless workspace is worktree, a copy of their own: give concurrent writers of one folder different scopes.
+Power: sandbox is read-only, workspace-write (default) or danger-full-access, and never more than the caller has. Jobs share the working folder unless workspace is worktree (a copy of their own) or overlay (a layer over it): give concurrent writers of one folder different scopes.
 Errors name a code, the cause and the next step.";
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     config_overrides: Option<Vec<String>>,
     /// Further folders the agent may write.
     add_dirs: Option<Vec<String>>,
-    /// Where it works: shared, in the working folder as it is (default), or worktree, in a copy of its own that begins with what the folder holds now; codex_apply brings its changes back.
+    /// Where it works: shared, in the working folder as it is (default), worktree, in a copy of its own that begins with what the folder holds now, or overlay (Linux), in the working folder with what it writes in a layer of its own; codex_apply brings its changes back.
     workspace: Option<WorkspaceKind>,
     /// Folders the job is about: it may write below `write` only (they lie in its working folder; jobs that would write in the same ones run one after the other), and is told of `read`.
     scope: Option<Scope>,

@@ -119,6 +119,7 @@ fn remarks(changes: &JobChanges) -> Vec<String> {
             "changed meanwhile, not by it alone or at all:",
             &changes.outside,
         ),
+        ("changed in the tree too:", &changes.base_moved),
         ("changed and told nothing of:", &changes.unreported),
         ("claimed, but not changed:", &changes.not_seen),
     ] {

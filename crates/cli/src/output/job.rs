@@ -1,6 +1,6 @@
 //! One job in words: the lines of `status`, and the line at its end.
 
-use convoke_api::{job::JobView, values::State};
+use convoke_api::{changes::WorkspaceKind, job::JobView, values::State};
 use jiff::Timestamp;
 
 use crate::output::{
@@ -167,8 +167,12 @@ pub fn state(job: &JobView) -> String {
 pub fn undecided(job: &JobView) -> Option<String> {
     job.worktree.as_ref()?;
     let id = &job.job_id;
+    let place = match job.workspace {
+        WorkspaceKind::Overlay => "layer",
+        _ => "working tree",
+    };
     let text = format!(
-        "what it changed is in a working tree of its own: convoke diff {id}, then convoke apply {id} or convoke discard {id}"
+        "what it changed is in a {place} of its own: convoke diff {id}, then convoke apply {id} or convoke discard {id}"
     );
     Some(styled(DIM, &text))
 }

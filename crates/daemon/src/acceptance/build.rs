@@ -3,11 +3,11 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use convoke_api::{
     caller::Caller,
-    changes::WorkspaceKind,
     error::{ApiError, RequestCode},
     spawn::{JobRequest, McpServers},
 };
@@ -18,14 +18,11 @@ use convoke_core::{
     owner::Owner,
     retry::RetryPolicy,
     sandbox::{Access, Sandbox},
-    spec::{
-        AgentTask, AgentWork, JobSpec, McpServers as SpecServers, Resume, SPEC_VERSION, Work,
-        Workspace,
-    },
+    spec::{AgentTask, AgentWork, JobSpec, McpServers as SpecServers, Resume, SPEC_VERSION, Work},
 };
 use convoke_store::{IdempotencyKey, NewJob, Resolved};
 
-use super::{Built, check, owner_of, scope, session_turn};
+use super::{Built, check, owner_of, scope, session_turn, workspace};
 use crate::{
     api_errors,
     config::{Ceiling, Config, ceiling_of},
@@ -35,7 +32,7 @@ use crate::{
 
 /// What building needs to know besides the request.
 pub struct Context<'a> {
-    pub daemon: &'a Daemon,
+    pub daemon: &'a Arc<Daemon>,
     pub config: &'a Config,
     pub caller: &'a Caller,
     /// Labels of the same request.
@@ -56,7 +53,7 @@ pub struct Continuation {
 ///
 /// # Errors
 /// An argument is not valid, or asks for more power than allowed.
-pub fn build(
+pub async fn build(
     context: &Context<'_>,
     request: &JobRequest,
     id: JobId,
@@ -76,7 +73,7 @@ pub fn build(
         policy: context.config.max_sandbox,
         repository: ceiling.max_sandbox,
     };
-    let (sandbox, notices) = sandbox_of(context, request, &bounds)?;
+    let (sandbox, mut notices) = sandbox_of(context, request, &bounds)?;
     power::check_folder(&bounds, sandbox, "workingDirectory", &folder)?;
     check::variables(&request.env, bounds.caller)?;
     let environment =
@@ -93,7 +90,9 @@ pub fn build(
     };
     let access = power::access_of(request.access.map(Access::from), sandbox);
     let scope = scope::of_request(request, &folder, sandbox, access)?;
-    let workspace = workspace_of(context, request, &id, &tree);
+    let place = (&id, tree.as_path(), sandbox);
+    let (workspace, notice) = workspace::of_request(context, request, place).await?;
+    notices.extend(notice);
     let spec = JobSpec {
         version: SPEC_VERSION,
         work,
@@ -125,20 +124,6 @@ pub fn build(
         secret_work,
         notices,
     })
-}
-
-/// Where it works. Who goes on where another job stops goes on in its working tree,
-/// unless that is one of another tree.
-fn workspace_of(context: &Context<'_>, request: &JobRequest, id: &JobId, tree: &Path) -> Workspace {
-    let before = context.continuation.map(|c| &c.previous.spec);
-    let own = before.filter(|before| before.tree == tree && !before.workspace.is_shared());
-    if let Some(own) = own {
-        return own.workspace.clone();
-    }
-    match request.workspace.unwrap_or(context.config.workspace) {
-        WorkspaceKind::Shared => Workspace::Shared,
-        WorkspaceKind::Worktree => Workspace::Worktree { of: id.clone() },
-    }
 }
 
 /// The folder of the caller's process, canonical if it is still there.

@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod repeats;
 mod scope;
+mod workspace;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -99,7 +100,7 @@ pub async fn spawn_continuing(
             continuation: continuation.as_ref(),
             earlier_turn: earlier_turn(&built, job),
         };
-        let next = build::build(&context, job, id.clone(), key);
+        let next = build::build(&context, job, id.clone(), key).await;
         built.push(next);
     }
     refuse_circles(&ids, &mut built);

@@ -13,6 +13,7 @@ use convoke_core::{
 use super::{
     tables::{File, LimitsTable, RetentionTable, RetryTable},
     units::{parse_bytes, parse_duration_ms},
+    workspace::{Fallback, OnViolation},
 };
 
 /// Names of the requester's variables a job gets unless configured otherwise;
@@ -83,30 +84,12 @@ pub struct Config {
     pub version_stands_ms: u64,
     /// Where jobs work that do not say it.
     pub workspace: WorkspaceKind,
+    /// What becomes of a job whose overlay is not possible.
+    pub fallback: Fallback,
     /// What becomes of a job that broke a rule.
     pub on_violation: OnViolation,
     /// Key to origin, for settings that are not at their default.
     pub(super) origins: BTreeMap<String, String>,
-}
-
-/// What becomes of a job that did what jobs may not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnViolation {
-    /// It is said so; the job ends as it would.
-    Flag,
-    /// It fails.
-    Fail,
-}
-
-impl OnViolation {
-    /// The word as it stands in the file.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Fail => "fail",
-        }
-    }
 }
 
 /// A configuration that cannot be used.
@@ -169,6 +152,7 @@ impl Default for Config {
             largest_file: 64 << 20,
             version_stands_ms: 50,
             workspace: WorkspaceKind::Shared,
+            fallback: Fallback::Worktree,
             on_violation: OnViolation::Flag,
             origins: BTreeMap::new(),
         }
@@ -246,51 +230,7 @@ impl Config {
             self.orphan_ttl_ms = ms;
             self.note("runner.orphan_ttl", &origin);
         }
-        if let Some(checkpoints) = file.workspace.checkpoints {
-            self.checkpoints = checkpoints;
-            self.note("workspace.checkpoints", &origin);
-        }
-        if let Some(text) = &file.workspace.largest_file {
-            self.largest_file = size("workspace.largest_file", text, &origin)?;
-            self.note("workspace.largest_file", &origin);
-        }
-        if let Some(ms) = duration(
-            "workspace.version_stands",
-            file.workspace.version_stands.as_deref(),
-            &origin,
-        )? {
-            self.version_stands_ms = ms;
-            self.note("workspace.version_stands", &origin);
-        }
-        if let Some(text) = &file.workspace.kind {
-            let mut kinds = WorkspaceKind::ALL.into_iter();
-            self.workspace =
-                kinds
-                    .find(|kind| kind.as_str() == text)
-                    .ok_or_else(|| ConfigError::Value {
-                        key: "workspace.kind".into(),
-                        value: text.clone(),
-                        origin: origin.clone(),
-                        expected: "one of shared, worktree",
-                    })?;
-            self.note("workspace.kind", &origin);
-        }
-        if let Some(text) = file.workspace.violations {
-            self.on_violation = match text.as_str() {
-                "flag" => OnViolation::Flag,
-                "fail" => OnViolation::Fail,
-                _ => {
-                    return Err(ConfigError::Value {
-                        key: "workspace.violations".into(),
-                        value: text,
-                        origin,
-                        expected: "one of flag, fail",
-                    });
-                }
-            };
-            self.note("workspace.violations", &origin);
-        }
-        Ok(())
+        self.apply_workspace(file.workspace, origin)
     }
 
     fn apply_limits(&mut self, table: &LimitsTable, origin: &str) -> Result<(), ConfigError> {
@@ -418,12 +358,12 @@ impl Config {
         Ok(())
     }
 
-    fn note(&mut self, key: &str, origin: &str) {
+    pub(super) fn note(&mut self, key: &str, origin: &str) {
         self.origins.insert(key.to_owned(), origin.to_owned());
     }
 }
 
-fn size(key: &str, text: &str, origin: &str) -> Result<u64, ConfigError> {
+pub(super) fn size(key: &str, text: &str, origin: &str) -> Result<u64, ConfigError> {
     parse_bytes(text).ok_or_else(|| ConfigError::Value {
         key: key.to_owned(),
         value: text.to_owned(),
@@ -432,7 +372,11 @@ fn size(key: &str, text: &str, origin: &str) -> Result<u64, ConfigError> {
     })
 }
 
-fn duration(key: &str, text: Option<&str>, origin: &str) -> Result<Option<u64>, ConfigError> {
+pub(super) fn duration(
+    key: &str,
+    text: Option<&str>,
+    origin: &str,
+) -> Result<Option<u64>, ConfigError> {
     let Some(text) = text else { return Ok(None) };
     parse_duration_ms(text)
         .map(Some)

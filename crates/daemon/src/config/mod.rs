@@ -6,8 +6,10 @@ mod file;
 mod settings;
 mod tables;
 mod units;
+mod workspace;
 
 pub use ceiling::{Ceiling, ceiling_of};
-pub use file::{Config, ConfigError, OnViolation, load};
+pub use file::{Config, ConfigError, load};
 pub use settings::Setting;
 pub use units::{parse_bytes, parse_duration_ms};
+pub use workspace::{Fallback, OnViolation};

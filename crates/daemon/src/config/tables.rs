@@ -83,6 +83,7 @@ pub(super) struct WorkspaceTable {
     pub(super) version_stands: Option<String>,
     pub(super) violations: Option<String>,
     pub(super) kind: Option<String>,
+    pub(super) fallback: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

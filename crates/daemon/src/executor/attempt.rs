@@ -10,7 +10,7 @@ use convoke_core::{
     job::{Job, JobState},
     lifecycle::{JobEnd, JournalPoint, Outcome},
     mask::Masker,
-    runner_protocol::{ExitRecord, RunnerIdentity, RunnerSpec, paths},
+    runner_protocol::{ExitCause, ExitRecord, RunnerIdentity, RunnerSpec, StartFailure, paths},
     spec::Work,
 };
 
@@ -24,8 +24,8 @@ use super::{
     runner_process, verdict,
 };
 use crate::{
-    checkpoints, error_chain, findings, leftovers, observe, secrets, spares, state::Daemon,
-    workplaces,
+    checkpoints, error_chain, findings, leftovers, observe, overlays, secrets, spares,
+    state::Daemon, workplaces,
 };
 
 /// Starts the runner, unless one exists, and follows it to the end.
@@ -222,6 +222,7 @@ async fn follow(
         Followed::RunnerGone => match settle(daemon, job, attempt, folder).await {
             Settled::Ended(exit) => {
                 follower.read_to_end(exit.journal_len);
+                forget_overlay(job, &exit);
                 let point = JournalPoint {
                     attempt,
                     offset: exit.journal_len,
@@ -248,6 +249,14 @@ async fn follow(
             Settled::Detached => {}
             Settled::Alive => Box::pin(adopt(Arc::clone(daemon), job.id.clone(), attempt)).await,
         },
+    }
+}
+
+/// Has it tried out anew whether a layer is possible, where one could not be laid.
+fn forget_overlay(job: &Job, exit: &ExitRecord) {
+    let is_overlay = |kind: &StartFailure| *kind == StartFailure::Overlay;
+    if matches!(&exit.cause, ExitCause::StartFailed { kind, .. } if is_overlay(kind)) {
+        overlays::forget(&job.spec.tree);
     }
 }
 

@@ -19,16 +19,19 @@ use convoke_core::{
     job::Job,
     runner_protocol::{
         ContainmentPolicy, DEFAULT_JOURNAL_CAP, ExitRecord, FirstRung, Limits as RunnerLimits,
-        MARK_JOB_ID, MARK_RUNNER_ID, PROTOCOL_VERSION, RunnerSpec, StdinPlan, paths,
+        MARK_JOB_ID, MARK_RUNNER_ID, OVERLAY_SPEC_VERSION, PROTOCOL_VERSION, RunnerSpec, StdinPlan,
+        paths,
     },
     sandbox::Sandbox,
     spec::{AgentTask, AgentWork, Resume, Work},
 };
 
+use convoke_workspace::layer::{Layer, Standing};
+
 use crate::{
     config::Config,
     discovery::{Environment, TurnSettings},
-    error_chain, scope_folders,
+    error_chain, overlays, scope_folders,
     state::Daemon,
     workplaces::{self, Workplace},
 };
@@ -51,7 +54,8 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
         )
     })?;
     let place = workplaces::of(daemon, job);
-    check_folder("the working folder", &place.folder)?;
+    let layer = workplaces::layer(daemon, job);
+    check_place(layer.as_ref(), "the working folder", &place.folder)?;
     scope_folders::make(daemon, job)
         .await
         .map_err(|(folder, error)| {
@@ -63,7 +67,7 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
                 ),
             )
         })?;
-    check_folders(job, &place)?;
+    check_folders(job, &place, layer.as_ref())?;
     let secret_work = daemon.home.read_secret_work(&job.id).unwrap_or_default();
     let launch = match secret_work.as_ref().unwrap_or(&job.spec.work) {
         Work::Command { argv } => command::launch(argv),
@@ -75,16 +79,38 @@ pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerS
 
 /// Checks that the job's folders are still those that were accepted: a link
 /// put in their place meanwhile would let the worker write where it points.
-fn check_folders(job: &Job, place: &Workplace) -> Result<(), Failure> {
+fn check_folders(job: &Job, place: &Workplace, layer: Option<&Layer>) -> Result<(), Failure> {
     for folder in job.spec.scope.iter().flat_map(|scope| &scope.write) {
-        check_folder("the folder of its scope", &place.place_of(folder))?;
+        check_place(layer, "the folder of its scope", &place.place_of(folder))?;
     }
     if let Work::Agent(work) = &job.spec.work {
         for folder in &work.add_dirs {
-            check_folder("the added folder", &place.place_of(folder))?;
+            check_place(layer, "the added folder", &place.place_of(folder))?;
         }
     }
     Ok(())
+}
+
+/// The same for a folder that the agent may see with a layer on top of its tree.
+fn check_place(layer: Option<&Layer>, what: &str, accepted: &Path) -> Result<(), Failure> {
+    let Some(layer) = layer.filter(|layer| accepted.starts_with(&layer.tree)) else {
+        return check_folder(what, accepted);
+    };
+    check_folder("the working tree", &layer.tree)?;
+    let shown = accepted.display();
+    let failure = match layer.standing(accepted) {
+        Ok(Standing::Folder) => return Ok(()),
+        Ok(Standing::Missing) => (FailureCode::Workspace, "is gone".to_owned()),
+        Ok(Standing::Other) => (
+            FailureCode::Policy,
+            "is no folder now, or leads elsewhere, which is not what was accepted".to_owned(),
+        ),
+        Err(error) => (FailureCode::Workspace, format!("cannot be used: {error}")),
+    };
+    Err(Failure::new(
+        failure.0,
+        format!("{what} {shown} {}", failure.1),
+    ))
 }
 
 /// `accepted` was canonical when the job was accepted.
@@ -126,10 +152,17 @@ fn runner_spec(
         (MARK_JOB_ID, job.id.as_str()),
         (MARK_RUNNER_ID, runner.as_str()),
     ];
+    let overlay = workplaces::layer(daemon, job).map(|layer| {
+        let work = workplaces::work_folder(&layer);
+        overlays::planned(layer, work)
+    });
     let full_access =
         job.spec.sandbox == Sandbox::DangerFullAccess && matches!(job.spec.work, Work::Agent(_));
     RunnerSpec {
-        version: PROTOCOL_VERSION,
+        version: match overlay {
+            Some(_) => OVERLAY_SPEC_VERSION,
+            None => PROTOCOL_VERSION,
+        },
         runner_id: runner.to_string(),
         job_id: job.id.to_string(),
         attempt,
@@ -161,7 +194,7 @@ fn runner_spec(
         waiting: launch.waiting,
         // The runner starts while the state before is taken.
         hold: true,
-        overlay: None,
+        overlay,
     }
 }
 
