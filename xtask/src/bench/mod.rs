@@ -9,6 +9,7 @@ mod events;
 mod live_jobs;
 mod mcp_start;
 mod overhead;
+mod overlay;
 mod restart;
 mod spawn;
 mod stats;
@@ -83,7 +84,7 @@ impl Figure {
 type Measure = fn(&World) -> Result<Vec<Figure>, Error>;
 
 /// The measurements, in the order in which they run.
-const MEASURES: [(&str, Measure); 11] = [
+const MEASURES: [(&str, Measure); 12] = [
     ("mcp-start", mcp_start::measure),
     ("spawn", spawn::measure),
     ("wake", spawn::measure_wake),
@@ -94,6 +95,7 @@ const MEASURES: [(&str, Measure); 11] = [
     ("steady-memory", steady_memory::measure),
     ("checkpoint", checkpoint::measure),
     ("worktree", worktree::measure),
+    ("overlay", overlay::measure),
     ("restart", restart::measure),
 ];
 
