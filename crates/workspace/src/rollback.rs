@@ -4,15 +4,18 @@
 //! touch each other, and where they do the later one stays and the earlier one is
 //! put beside it.
 
-use std::collections::{BTreeMap, HashMap};
+mod unseen;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use self::unseen::Unseen;
 use crate::{
     checkpoint::Checkpoint,
     objects,
     private_repository::{PrivateRepository, PrivateRepositoryError, io_error},
-    tree_diff::{self, Change, Side},
+    tree_diff::{self, Change, ChangeKind, Side},
     tree_writer::{Held, Replaced, TreeWriter},
 };
 
@@ -21,6 +24,9 @@ const AT_ONCE: usize = 4;
 
 /// Said of a path that cannot be taken back.
 const NOT_KEPT: &str = "its content is not kept";
+
+/// Said of a new path that others changed too.
+const MIXED: &str = "it was new, and others changed it too";
 
 /// What became of each path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +88,68 @@ pub fn take_back(
     perform(repository, states, conflicts, dry_run, may)
 }
 
+/// What one path was before some changes, after them, and is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The path.
+    pub path: String,
+    /// Before the changes; none if it was not there.
+    pub before: Option<Side>,
+    /// After them.
+    pub after: Option<Side>,
+    /// Now.
+    pub now: Option<Side>,
+    /// Whether others changed it in between, so that it cannot be taken back: it
+    /// stays, and what it was before is put beside it.
+    pub is_mixed: bool,
+}
+
+impl Part {
+    fn change(&self) -> Change {
+        Change {
+            path: self.path.clone(),
+            old_path: None,
+            kind: ChangeKind::Modify,
+            before: self.before.clone(),
+            after: self.after.clone(),
+        }
+    }
+
+    fn later(&self) -> Option<Change> {
+        (self.now != self.after).then(|| Change {
+            before: self.after.clone(),
+            after: self.now.clone(),
+            ..self.change()
+        })
+    }
+}
+
+/// Takes single paths back, each from and to a state of its own; `states` are those
+/// around all of it. `taken` is told of each path that is done.
+///
+/// # Errors
+/// See [`take_back`].
+pub fn take_back_parts(
+    repository: &PrivateRepository,
+    states: Taken<'_>,
+    parts: &[Part],
+    (suffix, dry_run): (&str, bool),
+    taken: impl Fn(&str),
+) -> Result<Report, PrivateRepositoryError> {
+    let changes: Vec<Change> = parts.iter().map(Part::change).collect();
+    let since: Vec<Change> = parts.iter().filter_map(Part::later).collect();
+    let mixed = parts.iter().filter(|part| part.is_mixed);
+    let mixed: BTreeSet<&str> = mixed.map(|part| part.path.as_str()).collect();
+    let is_mixed = |change: &Change| mixed.contains(change.path.as_str());
+    let plan = Plan {
+        states,
+        conflicts: OnConflict::KeepBoth { suffix },
+        dry_run,
+    };
+    let between = (changes.as_slice(), since.as_slice());
+    plan.perform(repository, between, |_| Ok(()), is_mixed, taken)
+}
+
 /// Brings in what lies between `states.after` and `states.before`, which is what
 /// it is to take back the other way round. What cannot be merged is left alone.
 ///
@@ -122,93 +190,96 @@ fn perform(
     let (before, after) = (&states.before.tree, &states.after.tree);
     let changes = tree_diff::between(repository, before, after, false)?;
     let since = tree_diff::between(repository, after, &states.now.tree, false)?;
-    let unseen = Unseen::of(&states, &changes);
-    let since: BTreeMap<&str, &Change> = since.iter().map(|c| (c.path.as_str(), c)).collect();
-    let mut report = Report::default();
-    let mut steps = Vec::new();
-    for change in &changes {
-        let lacking = states
-            .now
-            .skipped
-            .iter()
-            .find(|one| one.path == change.path);
-        if change.path.contains(char::REPLACEMENT_CHARACTER) {
-            report.leave(&change.path, "its name is no UTF-8".to_owned());
-        } else if let Some(skipped) = lacking {
-            let reason = format!("its present state is not kept: {}", skipped.reason.as_str());
-            report.leave(&change.path, reason);
-        } else if let Some(reason) = unseen.reason(change).filter(|_| conflicts.keeps_both()) {
-            report.leave(&change.path, reason.to_owned());
-        } else if let Err(reason) = may(&change.path) {
-            report.leave(&change.path, reason);
-        } else {
-            steps.push(Step {
-                change,
-                later: since.get(change.path.as_str()).copied(),
-            });
-        }
-    }
-    // Files go before folders come in their places.
-    steps.sort_by_key(|step| step.change.before.is_some());
-    let writer = TreeWriter::open(repository.top()).map_err(io_error("open", repository.top()))?;
-    // A few at a time: their contents are in memory.
-    for some in steps.chunks(AT_ONCE) {
-        let work = Work {
-            repository,
-            writer: &writer,
-            contents: contents_of(repository, some)?,
-            conflicts,
-            dry_run,
-        };
-        for step in some {
-            work.take(step, &mut report)?;
-        }
-    }
-    report.restored.sort();
-    Ok(report)
+    let plan = Plan {
+        states,
+        conflicts,
+        dry_run,
+    };
+    let between = (changes.as_slice(), since.as_slice());
+    plan.perform(repository, between, may, |_| false, |_| {})
 }
 
-/// What may have been there before although the state before does not have it:
-/// to take it back would delete what nobody added.
-struct Unseen<'a> {
-    /// Paths that were not kept, or were repositories of their own.
-    paths: Vec<&'a str>,
-    /// Whether other files are ignored than before.
-    ignores_changed: bool,
+/// How changes are taken back.
+#[derive(Clone, Copy)]
+struct Plan<'a> {
+    states: Taken<'a>,
+    conflicts: OnConflict<'a>,
+    dry_run: bool,
 }
 
-impl<'a> Unseen<'a> {
-    fn of(states: &Taken<'a>, changes: &'a [Change]) -> Self {
-        let skipped = states.before.skipped.iter().map(|one| one.path.as_str());
-        let repositories = changes.iter().filter(|change| {
-            let before = change.before.as_ref();
-            before.is_some_and(|side| side.mode == "160000")
-        });
-        Self {
-            paths: skipped
-                .chain(repositories.map(|change| change.path.as_str()))
-                .collect(),
-            ignores_changed: states.before.ignores != states.after.ignores
-                || changes.iter().any(holds_ignore_rules),
+impl Plan<'_> {
+    /// Takes changes back, `since` which others were made, and tells `taken` of each
+    /// path that is done. Those that are mixed with others stay.
+    fn perform(
+        &self,
+        repository: &PrivateRepository,
+        (changes, since): (&[Change], &[Change]),
+        may: impl Fn(&str) -> Result<(), String>,
+        is_mixed: impl Fn(&Change) -> bool,
+        taken: impl Fn(&str),
+    ) -> Result<Report, PrivateRepositoryError> {
+        let since: BTreeMap<&str, &Change> = since.iter().map(|c| (c.path.as_str(), c)).collect();
+        let mut report = Report::default();
+        let mut steps = self.steps((changes, &since), may, &mut report);
+        for step in &mut steps {
+            step.is_mixed = is_mixed(step.change);
         }
+        // Files go before folders come in their places.
+        steps.sort_by_key(|step| step.change.before.is_some());
+        let top = repository.top();
+        let writer = TreeWriter::open(top).map_err(io_error("open", top))?;
+        // A few at a time: their contents are in memory.
+        for some in steps.chunks(AT_ONCE) {
+            let work = Work {
+                repository,
+                writer: &writer,
+                contents: contents_of(repository, some)?,
+                conflicts: self.conflicts,
+                dry_run: self.dry_run,
+            };
+            for step in some {
+                work.take(step, &mut report)?;
+                taken(&step.change.path);
+            }
+        }
+        report.restored.sort();
+        Ok(report)
     }
 
-    /// Why a path that seems new may have been there.
-    fn reason(&self, change: &Change) -> Option<&'static str> {
-        if change.before.is_some() {
-            return None;
+    /// The paths that can be taken back; the others are reported.
+    fn steps<'a>(
+        &self,
+        (changes, since): (&'a [Change], &BTreeMap<&str, &'a Change>),
+        may: impl Fn(&str) -> Result<(), String>,
+        report: &mut Report,
+    ) -> Vec<Step<'a>> {
+        let (states, conflicts) = (&self.states, self.conflicts);
+        let unseen = Unseen::of(states, changes);
+        let mut steps = Vec::new();
+        for change in changes {
+            let lacking = states
+                .now
+                .skipped
+                .iter()
+                .find(|one| one.path == change.path);
+            if change.path.contains(char::REPLACEMENT_CHARACTER) {
+                report.leave(&change.path, "its name is no UTF-8".to_owned());
+            } else if let Some(skipped) = lacking {
+                let reason = format!("its present state is not kept: {}", skipped.reason.as_str());
+                report.leave(&change.path, reason);
+            } else if let Some(reason) = unseen.reason(change).filter(|_| conflicts.keeps_both()) {
+                report.leave(&change.path, reason.to_owned());
+            } else if let Err(reason) = may(&change.path) {
+                report.leave(&change.path, reason);
+            } else {
+                steps.push(Step {
+                    change,
+                    later: since.get(change.path.as_str()).copied(),
+                    is_mixed: false,
+                });
+            }
         }
-        let is_below = |path: &&str| {
-            change
-                .path
-                .strip_prefix(*path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if self.paths.iter().any(is_below) {
-            return Some("it may have been there before: it was not kept then");
-        }
-        (self.ignores_changed && !holds_ignore_rules(change))
-            .then_some("it may have been there before: other files are ignored since")
+        steps
     }
 }
 
@@ -217,6 +288,8 @@ struct Step<'a> {
     change: &'a Change,
     /// What became of it since.
     later: Option<&'a Change>,
+    /// Whether others changed it in between.
+    is_mixed: bool,
 }
 
 struct Work<'a> {
@@ -252,6 +325,13 @@ impl Step<'_> {
 impl Work<'_> {
     fn take(&self, step: &Step<'_>, report: &mut Report) -> Result<(), PrivateRepositoryError> {
         let path = &step.change.path;
+        if step.is_mixed && step.change.before.as_ref() != step.now() {
+            match &step.change.before {
+                Some(before) => self.keep_both(path, before, report),
+                None => report.leave(path, MIXED.to_owned()),
+            }
+            return Ok(());
+        }
         if step.later.is_none() {
             self.restore(step, report);
             return Ok(());
@@ -377,10 +457,6 @@ impl Report {
             reason,
         });
     }
-}
-
-fn holds_ignore_rules(change: &Change) -> bool {
-    change.path == ".gitignore" || change.path.ends_with("/.gitignore")
 }
 
 fn is_file(side: &Side) -> bool {

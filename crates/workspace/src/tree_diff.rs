@@ -79,33 +79,6 @@ pub fn between(
     Ok(parse(&String::from_utf8_lossy(&output)))
 }
 
-/// What a tree holds at some paths, where it holds a file.
-///
-/// # Errors
-/// See [`between`].
-pub(crate) fn sides(
-    repository: &PrivateRepository,
-    tree: &str,
-    paths: &[String],
-) -> Result<BTreeMap<String, Side>, PrivateRepositoryError> {
-    let mut found = BTreeMap::new();
-    // A command line has its limits.
-    for some in paths.chunks(500) {
-        let mut arguments = vec!["--literal-pathspecs", "ls-tree", "-r", "-z", tree, "--"];
-        arguments.extend(some.iter().map(String::as_str));
-        let output = repository.git(&arguments)?;
-        let text = String::from_utf8_lossy(&output).into_owned();
-        // `<mode> <type> <object>\t<path>` (git-ls-tree(1)).
-        found.extend(text.split('\0').filter_map(|line| {
-            let (what, path) = line.split_once('\t')?;
-            let mut words = what.split(' ');
-            let (mode, object) = (words.next()?, words.nth(1)?);
-            Some((path.to_owned(), side(mode, object)?))
-        }));
-    }
-    Ok(found)
-}
-
 /// Reads raw output (git-diff-tree(1), "Raw output format", with `-z`).
 fn parse(raw: &str) -> Vec<Change> {
     let mut fields = raw.split('\0').filter(|field| !field.is_empty());
@@ -150,6 +123,49 @@ fn kind_of(moved: bool, before: Option<&Side>, after: Option<&Side>) -> ChangeKi
         (Some(before), Some(after)) if before.object == after.object => ChangeKind::Mode,
         _ => ChangeKind::Modify,
     }
+}
+
+/// Paths named in one command.
+const NAMED_AT_ONCE: usize = 200;
+
+/// What paths hold in a tree; those that it does not have are missing.
+///
+/// # Errors
+/// The tree is not there, or git cannot be run.
+pub fn sides(
+    repository: &PrivateRepository,
+    tree: &str,
+    paths: &[&str],
+) -> Result<BTreeMap<String, Side>, PrivateRepositoryError> {
+    let mut sides = BTreeMap::new();
+    for some in paths.chunks(NAMED_AT_ONCE) {
+        let mut arguments = vec![
+            "--literal-pathspecs",
+            "ls-tree",
+            "-r",
+            "-z",
+            "--full-tree",
+            tree,
+            "--",
+        ];
+        arguments.extend(some);
+        let output = repository.git(&arguments)?;
+        // `<mode> <type> <object>\t<path>`, see git-ls-tree(1).
+        for entry in String::from_utf8_lossy(&output).split('\0') {
+            let Some((facts, path)) = entry.split_once('\t') else {
+                continue;
+            };
+            let words: Vec<&str> = facts.split(' ').collect();
+            if let [mode, _, object] = words[..] {
+                let side = Side {
+                    mode: mode.to_owned(),
+                    object: object.to_owned(),
+                };
+                sides.insert(path.to_owned(), side);
+            }
+        }
+    }
+    Ok(sides)
 }
 
 /// The differences as a patch, of all paths or of some.

@@ -70,8 +70,7 @@ impl Checkpoint {
         repository: &PrivateRepository,
         path: &str,
     ) -> Result<Option<String>, PrivateRepositoryError> {
-        let paths = [path.to_owned()];
-        let mut sides = crate::tree_diff::sides(repository, &self.tree, &paths)?;
+        let mut sides = crate::tree_diff::sides(repository, &self.tree, &[path])?;
         Ok(sides.remove(path).map(|side| side.object))
     }
 }

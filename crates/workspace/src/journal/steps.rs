@@ -1,7 +1,7 @@
 //! Puts the log together with the states around it: which versions each path went
 //! through between two states.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Entry, Found, Gap, Version, log::Log};
 use crate::{
@@ -147,19 +147,21 @@ impl Chains {
     ) -> Result<(), PrivateRepositoryError> {
         let touched = entries.iter().filter_map(|entry| match entry {
             Entry::Version(version) if !self.by_path.contains_key(&version.path) => {
-                Some(version.path.clone())
+                Some(version.path.as_str())
             }
             _ => None,
         });
-        let touched: Vec<String> = touched.collect();
+        let touched: BTreeSet<&str> = touched.collect();
+        let touched: Vec<&str> = touched.into_iter().collect();
         let mut sides = tree_diff::sides(repository, tree, &touched)?;
         for path in touched {
-            let side = sides.remove(&path);
-            self.by_path.entry(path).or_insert_with(|| Chain {
+            let side = sides.remove(path);
+            let chain = Chain {
                 last: side.clone(),
                 now: side,
                 ..Chain::default()
-            });
+            };
+            self.by_path.insert(path.to_owned(), chain);
         }
         Ok(())
     }

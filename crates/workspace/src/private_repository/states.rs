@@ -67,6 +67,19 @@ pub struct KeptState {
     pub checkpoint: Checkpoint,
 }
 
+impl KeptState {
+    /// The writer's how many-th time of writing it belongs to, from 1; none of a
+    /// loss, which says nothing of that.
+    #[must_use]
+    pub fn nth(&self) -> Option<u32> {
+        let name = self.id.strip_prefix(&self.writer)?.strip_prefix('.')?;
+        match name.split_once('-') {
+            Some((_, nth)) => nth.parse().ok(),
+            None => (self.edge != Edge::Lost).then_some(1),
+        }
+    }
+}
+
 impl PrivateRepository {
     /// The states of the tree. A torn last line is as if it were not there, and so
     /// is one of a newer version.
