@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     changes::WorkspaceKind,
+    coordination::{Coordination, Rerun},
     spawn::Scope,
     values::{Access, Sandbox, State},
 };
@@ -32,6 +33,9 @@ pub struct JobView {
     /// Where it works.
     #[serde(default)]
     pub workspace: WorkspaceKind,
+    /// What it expects of a tree that it shares.
+    #[serde(default)]
+    pub coordination: Coordination,
     /// Its own working tree, while there is one; of an overlay, the folder with what it
     /// wrote.
     #[serde(default)]
@@ -99,6 +103,10 @@ pub struct JobView {
     /// included; `GET /v1/conflicts` knows all.
     #[serde(default)]
     pub conflicts: Vec<ConflictNote>,
+    /// What was taken back of it, each time that it ran again because it collided
+    /// with other strict jobs.
+    #[serde(default)]
+    pub reruns: Vec<Rerun>,
     /// Limits in force; 0 means none.
     pub limits: LimitsView,
     /// On whose behalf it was started.
@@ -130,6 +138,9 @@ pub struct ConflictNote {
     pub path: String,
     /// The jobs; of a stale overwrite, the one that wrote over the other last.
     pub job_ids: Vec<String>,
+    /// Whether what the job had done was taken back since.
+    #[serde(default)]
+    pub resolved: bool,
 }
 
 /// One attempt of a job.
@@ -155,7 +166,7 @@ pub struct AttemptView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
-    /// `cap`, `scope`, `needs`, `backOff` or `rateLimit`.
+    /// `cap`, `scope`, `conflict`, `needs`, `backOff` or `rateLimit`.
     pub reason: String,
     /// RFC 3339 instant until which it waits at least, if that is known.
     #[serde(default)]

@@ -7,6 +7,7 @@
 pub mod caller;
 pub mod changes;
 pub mod control;
+pub mod coordination;
 pub mod daemon;
 pub mod doctor;
 pub mod error;

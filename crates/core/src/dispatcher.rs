@@ -6,12 +6,14 @@
 //! same state again.
 
 mod attempts;
+mod clashes;
 mod ends;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use self::ends::Ends;
 use crate::{
+    coordination::Clash,
     failure::{Failure, FailureCode},
     finding::{Finding, MOST_FINDINGS},
     ids::{JobId, RunnerId},
@@ -110,6 +112,14 @@ pub enum Input {
 pub enum Verdict {
     /// The job is over.
     Settled(JobEnd),
+    /// It did its work, and other strict jobs changed the same files meanwhile: it
+    /// is to run again.
+    Clashed {
+        /// How it would have ended.
+        end: JobEnd,
+        /// Who, and which files.
+        clash: Box<Clash>,
+    },
     /// The attempt never ran; it is started again and does not count.
     NeverStarted {
         /// Why it did not.
@@ -445,7 +455,10 @@ impl Dispatcher {
                 decision.late = Some((id.clone(), format!("found: {finding:?}")));
                 return;
             };
-            if job.findings.len() >= MOST_FINDINGS || job.findings.contains(&finding) {
+            // What follows depends on what was taken back.
+            let decides = matches!(finding, Finding::TakenBack(_));
+            let is_enough = job.findings.len() >= MOST_FINDINGS && !decides;
+            if is_enough || job.findings.contains(&finding) {
                 continue;
             }
             let finding = Box::new(finding);

@@ -32,7 +32,8 @@ pub enum EventKind {
     Requeued,
     /// The agent asks a person.
     Question,
-    /// Two jobs changed the same file: `{conflict, id, path, jobIds, message}`.
+    /// Two jobs changed the same file: `{conflict, id, path, jobIds, message}`; or what
+    /// such jobs did was taken back: `{conflict: "taken_back", attempt, jobIds, …}`.
     Conflict,
     /// The agent did what jobs may not do: `{rule, message, …}`.
     Violation,

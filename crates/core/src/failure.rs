@@ -75,8 +75,9 @@ failure_codes! {
     NeedsFailed => "needs_failed", retry: false, hint: "look at the needed job, repair its cause and start both again";
     /// A policy forbids the work.
     Policy => "policy", retry: false, hint: "ask for less power, or change the user's policy";
-    /// The working folder could not be prepared or has gone.
-    Workspace => "workspace", retry: false, hint: "check that the working folder exists and can be read";
+    /// The working folder could not be prepared or has gone, or what a strict job did
+    /// in it collided with another and could not be done again.
+    Workspace => "workspace", retry: false, hint: "check that the working folder exists and can be read; after a collision of strict jobs look at `convoke conflicts` and start the job again when the others are over";
     /// No daemon came back to look after the job.
     Orphaned => "orphaned", retry: true, hint: "start the daemon again and start the job again";
     /// The runner died without leaving a record.

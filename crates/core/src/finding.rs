@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::JobId;
+use crate::{coordination::TakenBack, ids::JobId};
 
 /// Most findings that are kept of one job; more of them tell nothing more.
 pub const MOST_FINDINGS: usize = 100;
@@ -18,6 +18,8 @@ pub enum Finding {
     Violation(Violation),
     /// It and others changed the same file.
     Conflict(Conflict),
+    /// What it had done beside others was taken back, so that it can run again.
+    TakenBack(TakenBack),
 }
 
 /// What a job did that it may not do.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    coordination::{Clash, TakenBack},
     failure::Failure,
     finding::Finding,
     ids::{JobId, RunnerId},
@@ -55,6 +56,10 @@ pub struct PastAttempt {
     pub ended_at: UnixMillis,
     /// Why it did not settle the job.
     pub cause: Failure,
+    /// Other strict jobs that changed the same files, if that is why. It counts
+    /// against no cap of attempts then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clash: Option<Box<Clash>>,
 }
 
 /// Where a job stands.
@@ -222,6 +227,50 @@ impl Job {
         }
     }
 
+    /// Attempts that were, or are to be, undone because of other strict jobs.
+    fn clashes(&self) -> impl Iterator<Item = &PastAttempt> {
+        self.past.iter().filter(|past| past.clash.is_some())
+    }
+
+    /// How often it ran again, or is to, because it collided with strict jobs.
+    #[must_use]
+    pub fn reruns(&self) -> usize {
+        self.clashes().count()
+    }
+
+    /// Whether what an attempt did was, or is to be, taken back.
+    #[must_use]
+    pub fn is_undone(&self, attempt: u32) -> bool {
+        self.clashes().any(|past| past.attempt == attempt)
+    }
+
+    /// What was taken back of it last, if anything was.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<&TakenBack> {
+        self.findings
+            .iter()
+            .rev()
+            .find_map(|finding| match finding {
+                Finding::TakenBack(taken) => Some(taken),
+                _ => None,
+            })
+    }
+
+    /// The last attempt of which all that it did is taken back; 0 if none is.
+    #[must_use]
+    pub fn undone_to(&self) -> u32 {
+        let taken = self.taken_back();
+        let taken = taken.filter(|taken| taken.inseparable.is_empty());
+        taken.map_or(0, |taken| taken.attempt)
+    }
+
+    /// The attempt whose changes are to be taken back before the next one starts.
+    #[must_use]
+    pub fn to_undo(&self) -> Option<&PastAttempt> {
+        let done = self.taken_back().map_or(0, |taken| taken.attempt);
+        self.clashes().last().filter(|past| past.attempt > done)
+    }
+
     /// Moves the job by one decision.
     ///
     /// # Errors
@@ -297,6 +346,7 @@ impl Job {
                     not_before,
                     counted,
                     cause,
+                    clash,
                 },
             ) if live == Some(*attempt) => {
                 self.past.push(PastAttempt {
@@ -305,7 +355,12 @@ impl Job {
                     started_at: self.attempt_started_at.unwrap_or(at),
                     ended_at: at,
                     cause: cause.clone(),
+                    clash: clash.clone(),
                 });
+                if clash.is_some() {
+                    // What was said there is of work that is undone.
+                    self.thread = None;
+                }
                 if !counted {
                     self.attempts = self.attempts.saturating_sub(1);
                 }

@@ -6,6 +6,7 @@
 //! [`dispatcher::Decision`], so that tests can run thousands of histories in
 //! one thread. See `docs/design/lifecycle.md` for the state diagram.
 
+pub mod coordination;
 pub mod dispatcher;
 pub mod event;
 pub mod failure;

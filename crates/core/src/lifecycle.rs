@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    coordination::Clash,
     failure::Failure,
     finding::Finding,
     ids::{JobId, RunnerId},
@@ -96,6 +97,10 @@ pub enum LifecycleEvent {
         counted: bool,
         /// Not to be started before, if set.
         not_before: Option<UnixMillis>,
+        /// Other strict jobs that changed the same files, if that is why: what the
+        /// attempt did is taken back before the next one starts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clash: Option<Box<Clash>>,
     },
     /// Something was seen of the job that somebody should know of.
     #[serde(rename = "job.found")]

@@ -17,9 +17,12 @@
 //!
 //! A job with a working tree of its own takes a slot of the daemon only.
 //!
+//! Strict writers that collided run again one after the other: see [`sequence`].
+//!
 //! Where writers collided, fewer of them may be at once: see [`crate::writer_caps`].
 
 mod leases;
+mod sequence;
 mod slots;
 
 use std::{
@@ -86,6 +89,11 @@ pub enum Blocked {
     Owner {
         /// How many that is.
         cap: u32,
+    },
+    /// Strict jobs run again one after the other, beside no other strict one.
+    Conflict {
+        /// Which it waits for.
+        jobs: Vec<JobId>,
     },
     /// Needed jobs have not completed.
     Needs {
@@ -212,6 +220,7 @@ impl Scheduler {
         let demand = self.slots.demand(job);
         if returned {
             self.slots.lease(&job.id, &demand);
+            self.slots.stand(&job.id, &demand);
         }
         self.queue.insert(
             place,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    coordination::Coordination,
     ids::JobId,
     limits::Limits,
     mask::Masker,
@@ -38,6 +39,9 @@ pub struct JobSpec {
     /// Whether it works in the tree itself.
     #[serde(default, skip_serializing_if = "Workspace::is_shared")]
     pub workspace: Workspace,
+    /// What it expects of a tree that it shares.
+    #[serde(default, skip_serializing_if = "Coordination::is_dirty")]
+    pub coordination: Coordination,
     /// The folders it is about, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
@@ -67,6 +71,13 @@ impl JobSpec {
             (Some(scope), Access::Write) if self.workspace.is_shared() => &scope.write,
             _ => &[],
         }
+    }
+
+    /// Whether it writes in a shared tree and expects a clean one.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        let writes = self.access == Access::Write && self.sandbox != Sandbox::ReadOnly;
+        self.coordination == Coordination::Strict && writes && self.workspace.is_shared()
     }
 }
 

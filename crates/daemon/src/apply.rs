@@ -301,7 +301,7 @@ fn notices(job: &Job) -> Vec<String> {
     }
     notices.extend(job.findings.iter().filter_map(|finding| match finding {
         Finding::Violation(violation) => Some(violation.message.clone()),
-        Finding::Conflict(_) => None,
+        Finding::Conflict(_) | Finding::TakenBack(_) => None,
     }));
     notices
 }

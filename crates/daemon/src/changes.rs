@@ -27,6 +27,7 @@ use convoke_workspace::{
 use crate::{
     apart, checkpoints, error_chain, results,
     state::Daemon,
+    strict,
     told::{self, Told, relative},
     views, wait, workplaces,
 };
@@ -195,7 +196,7 @@ impl Seen {
         let states = repository.states().map_err(|error| of_repository(&error))?;
         let is_own =
             |state: &KeptState, edge| state.writer == job.id.as_str() && state.edge == edge;
-        let first = states.iter().position(|state| is_own(state, Edge::Before));
+        let first = strict::began(&states, job);
         let first = first.ok_or_else(|| not_kept(daemon, job))?;
         let is_open = repository.is_open(job.id.as_str());
         let last = match is_open.map_err(|error| of_repository(&error))? {
@@ -204,7 +205,7 @@ impl Seen {
         };
         // What came after a loss is not told by a state of an earlier attempt.
         let lost = states.iter().rposition(|state| is_own(state, Edge::Lost));
-        let last = last.filter(|last| lost.is_none_or(|lost| lost < *last));
+        let last = last.filter(|last| lost.is_none_or(|lost| lost < *last) && first <= *last);
         let writing = writing_at(&states[..first]);
         let end = match last {
             Some(last) => states[last].checkpoint.clone(),

@@ -32,7 +32,7 @@ use crate::{
     changes::{self, of_checkpoint, of_repository},
     checkpoints, forecast,
     state::Daemon,
-    told, wait, workplaces,
+    strict, told, wait, workplaces,
 };
 
 /// Most conflicts that are told of a tree.
@@ -101,7 +101,13 @@ pub async fn look(daemon: &Arc<Daemon>, job: &Job, point: JournalPoint) {
 
 /// Collisions of a job with those that ended before it or go on; none if nothing
 /// is kept of it.
-async fn collisions(daemon: &Arc<Daemon>, job: &Job) -> Result<Option<Vec<Conflict>>, ApiError> {
+///
+/// # Errors
+/// The states cannot be read.
+pub async fn collisions(
+    daemon: &Arc<Daemon>,
+    job: &Job,
+) -> Result<Option<Vec<Conflict>>, ApiError> {
     let _turn = checkpoints::turn(&job.spec.tree).await;
     let looking = tokio::task::spawn_blocking({
         let (daemon, job) = (Arc::clone(daemon), job.clone());
@@ -177,7 +183,7 @@ fn tell(daemon: &Daemon, job: &Job, point: JournalPoint, found: &[Conflict]) {
     }
     daemon.submit(Input::WriterEnded {
         tree: job.spec.tree.clone(),
-        overlapped: !found.is_empty(),
+        overlapped: found.iter().any(|conflict| !conflict.resolved),
     });
 }
 
@@ -230,6 +236,11 @@ struct Lifetime {
     from: usize,
     /// None while it writes.
     to: Option<usize>,
+    /// Whether what it did was taken back so that it runs again.
+    is_undone: bool,
+    /// Of two jobs, where the second one began: what was taken back of one of them
+    /// since was part of what they did.
+    met: usize,
 }
 
 fn of_tree(
@@ -243,7 +254,7 @@ fn of_tree(
     }
     let repository = checkpoints::open(daemon, tree).map_err(|error| of_repository(&error))?;
     let states = repository.states().map_err(|error| of_repository(&error))?;
-    let lifetimes = lifetimes(&states);
+    let lifetimes = lifetimes(&states, &strict::undone(daemon, &states));
     let latest: Vec<&String> = lifetimes.iter().rev().map(|(job, _)| job).collect();
     let is_chosen = |job: &String| match chosen {
         Some(chosen) => chosen.contains(job),
@@ -252,11 +263,18 @@ fn of_tree(
     let mut pairs = Vec::new();
     for (at, (second, later)) in lifetimes.iter().enumerate().rev() {
         for (first, earlier) in lifetimes[..at].iter().rev() {
-            let met = earlier.to.is_none_or(|end| end > later.from);
+            let met = earlier.to.is_none_or(|end| end > later.from) && first != second;
             if met && (is_chosen(first) || is_chosen(second)) {
                 let to = earlier.to.zip(later.to).map(|(one, other)| one.max(other));
                 let from = earlier.from;
-                pairs.push(([first, second], Lifetime { from, to }));
+                let is_undone = earlier.is_undone || later.is_undone;
+                let both = Lifetime {
+                    from,
+                    to,
+                    is_undone,
+                    met: later.from,
+                };
+                pairs.push(([first, second], both));
             }
         }
     }
@@ -270,7 +288,7 @@ fn of_tree(
         if overlaps.is_empty() {
             continue;
         }
-        let resolved = taken_back(&states, pair);
+        let resolved = both.is_undone || taken_back(&states[both.met..], pair);
         let shown = |overlap| conflict(overlap, pair, resolved);
         conflicts.extend(overlaps.into_iter().map(shown));
     }
@@ -292,8 +310,9 @@ fn coming(
     Ok(found)
 }
 
-/// Jobs and when they wrote, in the order in which they began.
-fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
+/// Jobs and when they wrote, in the order in which they began; apart from that when
+/// they did what was taken back since.
+fn lifetimes(states: &[KeptState], undone: &HashMap<String, u32>) -> Vec<(String, Lifetime)> {
     let mut lifetimes: Vec<(String, Lifetime)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (at, state) in states.iter().enumerate() {
@@ -302,11 +321,23 @@ fn lifetimes(states: &[KeptState]) -> Vec<(String, Lifetime)> {
             continue;
         }
         let to = (state.edge != Edge::Before).then_some(at);
-        if let Some(place) = places.get(state.writer.as_str()) {
-            lifetimes[*place].1.to = to;
+        let last = undone.get(&state.writer).copied().unwrap_or(0);
+        let is_undone = state.nth().is_some_and(|nth| nth <= last);
+        let place = places.get(state.writer.as_str()).copied();
+        // A loss belongs to what it ended.
+        let is_of =
+            |place: &usize| state.nth().is_none() || lifetimes[*place].1.is_undone == is_undone;
+        if let Some(place) = place.filter(is_of) {
+            lifetimes[place].1.to = to;
         } else {
             places.insert(&state.writer, lifetimes.len());
-            lifetimes.push((state.writer.clone(), Lifetime { from: at, to }));
+            let lifetime = Lifetime {
+                from: at,
+                to,
+                is_undone,
+                met: at,
+            };
+            lifetimes.push((state.writer.clone(), lifetime));
         }
     }
     lifetimes

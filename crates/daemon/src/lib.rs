@@ -60,6 +60,7 @@ mod secrets;
 mod spares;
 mod state;
 mod status;
+mod strict;
 mod test_hooks;
 mod told;
 mod versions;

@@ -1,9 +1,12 @@
 //! The events a job's feed gets from its lifecycle records.
 
 use convoke_core::{
+    coordination::Clash,
     event::{EventKind, NewEvent},
+    failure::Failure,
     finding::Finding,
     lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, Outcome},
+    time::UnixMillis,
 };
 use serde_json::json;
 
@@ -25,11 +28,11 @@ pub fn of_record(record: &LifecycleRecord) -> Option<NewEvent> {
             attempt,
             cause,
             not_before,
+            clash,
             ..
         } => Some(NewEvent::new(
             EventKind::Requeued,
-            json!({"attempt": attempt, "code": cause.code.as_str(), "message": cause.message,
-                   "notBefore": not_before.map(|at| at.to_rfc3339())}),
+            requeued(*attempt, cause, *not_before, clash.as_deref()),
         )),
         LifecycleEvent::Found { finding, .. } => Some(of_finding(finding)),
         LifecycleEvent::Ended { end } => Some(NewEvent::new(
@@ -43,6 +46,25 @@ pub fn of_record(record: &LifecycleRecord) -> Option<NewEvent> {
     }
 }
 
+fn requeued(
+    attempt: u32,
+    cause: &Failure,
+    not_before: Option<UnixMillis>,
+    clash: Option<&Clash>,
+) -> serde_json::Value {
+    let mut content = json!({
+        "attempt": attempt,
+        "code": cause.code.as_str(),
+        "message": cause.message,
+        "notBefore": not_before.map(|at| at.to_rfc3339()),
+    });
+    if let Some(clash) = clash {
+        content["jobIds"] = json!(clash.with);
+        content["paths"] = json!(clash.paths);
+    }
+    content
+}
+
 fn of_finding(finding: &Finding) -> NewEvent {
     match finding {
         Finding::Violation(violation) => NewEvent::new(
@@ -54,6 +76,13 @@ fn of_finding(finding: &Finding) -> NewEvent {
             EventKind::Conflict,
             json!({"conflict": conflict.kind, "id": conflict.id, "path": conflict.path,
                    "jobIds": conflict.jobs, "message": conflict.to_string()}),
+        ),
+        Finding::TakenBack(taken) => NewEvent::new(
+            EventKind::Conflict,
+            json!({"conflict": "taken_back", "attempt": taken.attempt, "jobIds": taken.jobs,
+                   "resolved": taken.inseparable.is_empty(), "message": taken.to_string(),
+                   "restored": taken.restored, "keptBoth": taken.kept_both, "left": taken.left,
+                   "checkpointId": taken.checkpoint}),
         ),
     }
 }

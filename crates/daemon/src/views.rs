@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use convoke_api::{
-    changes::WorkspaceKind,
+    changes::{KeptBoth, SkippedPath, WorkspaceKind},
+    coordination::{Coordination, Rerun},
     error::ApiError,
     job::{
         AttemptView, ConflictNote, JobView, LimitsView, LivenessView, ProcessView, QueueView,
@@ -58,6 +59,7 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         sandbox: job.spec.sandbox.into(),
         access: job.spec.access.into(),
         workspace: workspace(job),
+        coordination: coordination(job),
         worktree: workplaces::existing(daemon, job)
             .map(|apart| apart.folder().display().to_string()),
         worktree_decision: apply::settled(daemon, job),
@@ -93,6 +95,7 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
         holds_tree: end.is_some() && daemon.leftovers.contains(&job.id),
         violations: violations(job),
         conflicts: conflicts(job),
+        reruns: reruns(job),
         limits: LimitsView {
             timeout_ms: job.spec.limits.wall_ms,
             idle_timeout_ms: job.spec.limits.idle_ms,
@@ -124,6 +127,15 @@ pub fn workspace(job: &Job) -> WorkspaceKind {
     }
 }
 
+/// What a job expects of a tree that it shares.
+#[must_use]
+pub fn coordination(job: &Job) -> Coordination {
+    match job.spec.coordination.is_dirty() {
+        true => Coordination::Dirty,
+        false => Coordination::Strict,
+    }
+}
+
 /// A scope as shown, and asked for.
 #[must_use]
 pub fn scope(scope: &convoke_core::scope::Scope) -> Scope {
@@ -144,22 +156,58 @@ fn violations(job: &Job) -> Vec<ViolationView> {
             message: violation.message.clone(),
             items: violation.items.clone(),
         }),
-        Finding::Conflict(_) => None,
+        Finding::Conflict(_) | Finding::TakenBack(_) => None,
     });
     found.collect()
 }
 
 fn conflicts(job: &Job) -> Vec<ConflictNote> {
-    let found = job.findings.iter().filter_map(|finding| match finding {
+    let last = |finding: &Finding| matches!(finding, Finding::TakenBack(_));
+    let undone = job.findings.iter().rposition(last).unwrap_or(0);
+    let found = job.findings.iter().enumerate();
+    let found = found.filter_map(|(at, finding)| match finding {
         Finding::Conflict(conflict) => Some(ConflictNote {
             id: conflict.id.clone(),
             kind: conflict.kind.clone(),
             path: conflict.path.clone(),
             job_ids: conflict.jobs.iter().map(ToString::to_string).collect(),
+            resolved: at < undone,
         }),
-        Finding::Violation(_) => None,
+        Finding::Violation(_) | Finding::TakenBack(_) => None,
     });
     found.collect()
+}
+
+fn reruns(job: &Job) -> Vec<Rerun> {
+    let taken = job.findings.iter().filter_map(|finding| match finding {
+        Finding::TakenBack(taken) => Some(taken),
+        _ => None,
+    });
+    taken
+        .map(|taken| Rerun {
+            attempt: taken.attempt,
+            job_ids: taken.jobs.iter().map(ToString::to_string).collect(),
+            message: taken.to_string(),
+            restored: taken.restored.clone(),
+            kept_both: taken
+                .kept_both
+                .iter()
+                .map(|kept| KeptBoth {
+                    path: kept.path.clone(),
+                    copy: kept.copy.clone(),
+                })
+                .collect(),
+            skipped: taken
+                .left
+                .iter()
+                .map(|left| SkippedPath {
+                    path: left.path.clone(),
+                    reason: left.reason.clone(),
+                })
+                .collect(),
+            checkpoint_id: taken.checkpoint.clone(),
+        })
+        .collect()
 }
 
 fn summary(work: &Work) -> String {
@@ -235,6 +283,16 @@ fn queue(daemon: &Daemon, job: &Job) -> Option<QueueView> {
                 ),
             )
         }
+        Blocked::Conflict { jobs } => {
+            let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
+            (
+                "conflict",
+                format!(
+                    "strict jobs run again in {tree}, one after the other, because they changed the same files; this one waits for {}",
+                    jobs.join(", ")
+                ),
+            )
+        }
         Blocked::Needs { jobs } => {
             let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
             ("needs", format!("it waits for {}", jobs.join(", ")))
@@ -304,7 +362,7 @@ fn paused(job: &Job, until: &UnixMillis) -> (&'static str, String) {
 fn attempts(job: &Job) -> Vec<AttemptView> {
     let past = job.past.iter().map(|past| AttemptView {
         attempt: past.attempt,
-        counted: past.counted,
+        counted: past.counted && past.clash.is_none(),
         started_at: past.started_at.to_rfc3339(),
         ended_at: Some(past.ended_at.to_rfc3339()),
         code: Some(past.cause.code.as_str().to_owned()),

@@ -2,6 +2,7 @@
 
 use convoke_api::{
     changes::Conflict,
+    coordination::Rerun,
     job::ViolationView,
     result::{Integrity, JobResult, ModifiedFiles, ResultQuery},
     values::State,
@@ -79,6 +80,9 @@ pub(crate) struct Answer {
     /// Files that it and others changed, with the lines (full).
     #[serde(skip_serializing_if = "Option::is_none")]
     conflicts: Option<Vec<Conflict>>,
+    /// What was taken back before it ran again, where it collided with other strict jobs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reruns: Vec<Rerun>,
     /// Folder with the job's events and artifacts.
     artifacts: String,
     /// The agent's conversation.
@@ -196,6 +200,7 @@ impl Answer {
             sandbox_denied: result.sandbox_denied,
             violations: job.violations,
             conflicts: result.conflicts.filter(|_| full),
+            reruns: job.reruns,
             artifacts: result.artifacts,
             thread: job.thread,
             usage: result.usage.filter(|_| full),

@@ -1,6 +1,7 @@
 //! `codex_status`: one job, now.
 
 use convoke_api::{
+    coordination::Rerun,
     job::{AttemptView, ConflictNote, JobView, ViolationView},
     values::{Sandbox, State},
 };
@@ -102,6 +103,9 @@ pub(crate) struct Answer {
     /// Files that it and others changed; codex_conflicts shows the lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conflicts: Vec<ConflictNote>,
+    /// What was taken back before it ran again, where it collided with other strict jobs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reruns: Vec<Rerun>,
 }
 
 /// Whether a running agent is alive.
@@ -188,6 +192,7 @@ impl From<&JobView> for Answer {
             leftovers: job.leftovers.clone(),
             violations: job.violations.clone(),
             conflicts: job.conflicts.clone(),
+            reruns: job.reruns.clone(),
         }
     }
 }

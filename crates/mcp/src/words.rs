@@ -46,7 +46,7 @@ impl Status {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Queue {
-    /// cap, needs, backOff or rateLimit.
+    /// cap, scope, conflict, needs, backOff or rateLimit.
     reason: String,
     /// RFC 3339 instant until which it waits at least, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -286,6 +286,7 @@ mod tests {
             sandbox: Sandbox::ReadOnly,
             access: Access::Read,
             workspace: convoke_core::spec::Workspace::Shared,
+            coordination: convoke_core::coordination::Coordination::Dirty,
             scope: None,
             limits: Limits::default(),
             retry: RetryPolicy::never(),

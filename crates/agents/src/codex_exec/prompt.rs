@@ -86,6 +86,30 @@ pub fn go_on(cause: &str) -> String {
     )
 }
 
+/// Most paths that [`once_more`] names.
+const MOST_NAMED: usize = 50;
+
+/// The prompt of a turn in place of one that was undone, because others changed the
+/// same files at the same time. `stays` are files that could not be put back.
+#[must_use]
+pub fn once_more(prompt: &str, stays: &[&str]) -> String {
+    let mut text = String::from(
+        "An earlier run of this task was undone, because another worker changed the same \
+         files at the same time. The files hold what the others have done since: read them \
+         anew, keep what you find there, and do the whole task again.\n",
+    );
+    if !stays.is_empty() {
+        let named = stays[..stays.len().min(MOST_NAMED)].join(", ");
+        text.push_str(&format!(
+            "These files could not be put back and may hold parts of that run, or what \
+             somebody else wrote: {named}\n"
+        ));
+    }
+    text.push('\n');
+    text.push_str(prompt);
+    text
+}
+
 fn push_result(text: &mut String, result: &NeededResult) {
     text.push_str(&format!("<result job=\"{}\"", result.job));
     if let Some(label) = &result.label {

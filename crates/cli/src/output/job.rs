@@ -92,8 +92,16 @@ fn outcome(facts: &mut Facts, job: &JobView) {
     for conflict in &job.conflicts {
         let kind = words(&conflict.kind);
         let others: Vec<&str> = conflict.job_ids.iter().map(String::as_str).collect();
-        let text = format!("{kind} in {}: {}", conflict.path, others.join(", "));
+        let resolved = if conflict.resolved { " (resolved)" } else { "" };
+        let text = format!(
+            "{kind} in {}: {}{resolved}",
+            conflict.path,
+            others.join(", ")
+        );
         facts.add("conflict", &clean(&text));
+    }
+    for rerun in &job.reruns {
+        facts.add("run again", &clean(&rerun.message));
     }
     if job.holds_tree {
         let id = &job.job_id;

@@ -45,8 +45,11 @@ impl Dispatcher {
                 }
                 (_, outcome) => self.end(now, id, JobEnd { outcome, ..end }, decision),
             },
+            (Verdict::Clashed { end, clash }, None) => {
+                self.clashed(now, id, (attempt, clash), end, decision);
+            }
             // Whatever the agent made of the stop, the job was stopped.
-            (Verdict::Settled(end), Some(reason)) => {
+            (Verdict::Settled(end) | Verdict::Clashed { end, .. }, Some(reason)) => {
                 let outcome = Outcome::Cancelled { reason };
                 self.end(now, id, JobEnd { outcome, ..end }, decision);
             }
@@ -79,11 +82,12 @@ impl Dispatcher {
             cause,
             counted: true,
             not_before: Some(not_before),
+            clash: None,
         };
         self.requeue(now, id, event, decision);
     }
 
-    fn requeue(
+    pub(super) fn requeue(
         &mut self,
         now: UnixMillis,
         id: &JobId,
@@ -125,6 +129,7 @@ impl Dispatcher {
             cause,
             counted: false,
             not_before,
+            clash: None,
         };
         self.requeue(now, id, event, decision);
     }
@@ -135,7 +140,10 @@ impl Dispatcher {
 fn next_attempt(now: UnixMillis, job: &Job, end: &JobEnd) -> Option<UnixMillis> {
     match &end.outcome {
         Outcome::Failed(failure) if end.leftovers.is_empty() => {
-            job.spec.retry.next(&job.id, failure, job.attempts, now)
+            // Those that collided with other jobs failed by no fault of their own.
+            let clashed = u32::try_from(job.reruns()).unwrap_or(u32::MAX);
+            let made = job.attempts.saturating_sub(clashed);
+            job.spec.retry.next(&job.id, failure, made, now)
         }
         _ => None,
     }

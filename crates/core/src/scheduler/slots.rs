@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Blocked, Caps, Waiting, leases::Leases};
+use super::{
+    Blocked, Caps, Waiting,
+    leases::Leases,
+    sequence::{Sequence, Turn},
+};
 use crate::{
     ids::JobId, job::Job, owner::Owner, sandbox::Access, scope::overlap, time::UnixMillis,
 };
@@ -32,6 +36,7 @@ pub(super) struct Demand {
     owner: usize,
     owner_cap: Option<u32>,
     scope: Vec<PathBuf>,
+    turn: Option<Turn>,
 }
 
 /// What a job lacks.
@@ -41,6 +46,8 @@ pub(super) enum Lack {
     Slot(usize),
     /// Folders of its scope.
     Lease,
+    /// Its turn among strict writers.
+    Turn,
 }
 
 impl Demand {
@@ -55,6 +62,10 @@ impl Demand {
         match lack {
             Lack::Slot(resource) => self.is_bound_by_slot(resource),
             Lack::Lease => overlap(&self.scope, &other.scope),
+            Lack::Turn => {
+                let turns = self.turn.as_ref().zip(other.turn.as_ref());
+                turns.is_some_and(|(own, other)| own.is_beside(other))
+            }
         }
     }
 
@@ -73,6 +84,7 @@ pub(super) struct Slots {
     used: Vec<u32>,
     holders: HashMap<JobId, Demand>,
     leases: Leases,
+    sequence: Sequence,
     /// Ended jobs that still hold their lease or the slot of their tree, and
     /// which that is.
     left: HashMap<JobId, Option<usize>>,
@@ -107,6 +119,7 @@ impl Slots {
             used: vec![0],
             holders: HashMap::new(),
             leases: Leases::default(),
+            sequence: Sequence::default(),
             left: HashMap::new(),
             lowered: HashMap::new(),
         }
@@ -149,6 +162,7 @@ impl Slots {
             owner: self.resource(Resource::Owner(job.owner.clone())),
             owner_cap: job.spec.owner_cap,
             scope,
+            turn: Turn::of(job),
         }
     }
 
@@ -158,6 +172,9 @@ impl Slots {
             self.used[resource] += 1;
         }
         self.lease(&job, &demand);
+        if let Some(turn) = &demand.turn {
+            self.sequence.starts(&job, turn);
+        }
         self.holders.insert(job, demand);
     }
 
@@ -166,9 +183,17 @@ impl Slots {
         self.leases.take(job, &demand.scope);
     }
 
+    /// Has a job that waits for another attempt keep others away, if it does.
+    pub(super) fn stand(&mut self, job: &JobId, demand: &Demand) {
+        if let Some(turn) = &demand.turn {
+            self.sequence.stands(job, turn);
+        }
+    }
+
     /// Takes back the slots of a job, but not its lease.
     pub(super) fn release(&mut self, job: &JobId) {
         if let Some(demand) = self.holders.remove(job) {
+            self.sequence.pauses(job);
             for resource in demand.resources() {
                 self.used[resource] = self.used[resource].saturating_sub(1);
             }
@@ -179,10 +204,12 @@ impl Slots {
     pub(super) fn release_all(&mut self, job: &JobId) {
         self.release(job);
         self.leases.give_back(job);
+        self.sequence.ends(job);
     }
 
     /// The same, but for its lease and the slot of its tree.
     pub(super) fn release_but_tree(&mut self, job: &JobId) {
+        self.sequence.ends(job);
         if let Some(demand) = self.holders.get(job).cloned() {
             self.release(job);
             self.leave(job, &demand);
@@ -262,12 +289,23 @@ impl Slots {
 
     /// What keeps a job from starting, if anything does.
     pub(super) fn lack(&self, job: &JobId, demand: &Demand, reserved: &Reserved) -> Option<Lack> {
+        // First, for it says most.
+        if !self.before_its_turn(job, demand).is_empty() {
+            return Some(Lack::Turn);
+        }
         let mut resources = demand.resources();
         let full = resources.find(|resource| self.is_full(*resource, demand, reserved));
         full.map(Lack::Slot).or_else(|| {
             let taken = !self.in_the_way(job, demand, reserved).is_empty();
             taken.then_some(Lack::Lease)
         })
+    }
+
+    /// Strict writers that a job waits for.
+    fn before_its_turn(&self, job: &JobId, demand: &Demand) -> Vec<JobId> {
+        let turn = demand.turn.as_ref();
+        turn.map(|turn| self.sequence.in_the_way(job, turn))
+            .unwrap_or_default()
     }
 
     /// Jobs that hold or have reserved folders of another one's scope.
@@ -302,6 +340,8 @@ impl Slots {
                 let mut scopes = reserved.scopes.iter();
                 !scopes.any(|(_, scope)| overlap(scope, &demand.scope))
             }
+            // Who is before it may need what it would keep.
+            Lack::Turn => false,
         };
         if !waiting.out_of_patience(now) || !is_first(reserved) {
             return;
@@ -337,6 +377,11 @@ impl Slots {
             Lack::Lease => {
                 return Blocked::Scope {
                     jobs: self.in_the_way(&waiting.id, demand, reserved),
+                };
+            }
+            Lack::Turn => {
+                return Blocked::Conflict {
+                    jobs: self.before_its_turn(&waiting.id, demand),
                 };
             }
         };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::{
+    coordination::{Clash, Coordination},
     dispatcher::{Decision, Dispatcher, Input, Verdict},
     failure::{Failure, FailureCode},
     lifecycle::{JobEnd, LifecycleEvent, Outcome},
@@ -32,6 +33,7 @@ fn job(n: u64, tree: &str, access: Access) -> Job {
         sandbox: Sandbox::WorkspaceWrite,
         access,
         workspace: Workspace::Shared,
+        coordination: Coordination::Dirty,
         scope: None,
         limits: Limits::default(),
         retry: RetryPolicy::default(),
@@ -411,4 +413,108 @@ fn a_job_that_waits_for_several_folders_is_not_passed_for_ever() {
     assert_eq!(scheduler.why(&id(4), later), for_scope(&[2], 2));
     scheduler.release_all(&id(1));
     assert_eq!(scheduler.pick(later), [id(2)]);
+}
+
+/// A strict writer, in line in the order of acceptance.
+fn strict(n: u64) -> Job {
+    let mut job = job(n, "a", Access::Write);
+    job.spec.coordination = Coordination::Strict;
+    job
+}
+
+fn collided(job: &JobId, attempt: u32, with: &JobId) -> Input {
+    let clash = Clash {
+        with: vec![with.clone()],
+        paths: vec!["f".to_owned()],
+    };
+    let end = JobEnd::without_process(Outcome::Completed);
+    Input::AttemptOver {
+        job: job.clone(),
+        attempt,
+        verdict: Box::new(Verdict::Clashed {
+            end,
+            clash: Box::new(clash),
+        }),
+    }
+}
+
+fn done(job: &JobId, attempt: u32) -> Input {
+    Input::AttemptOver {
+        job: job.clone(),
+        attempt,
+        verdict: Box::new(Verdict::Settled(JobEnd::without_process(
+            Outcome::Completed,
+        ))),
+    }
+}
+
+/// The attempts that a decision starts.
+fn starts(decision: &Decision) -> Vec<(JobId, u32)> {
+    let starting = decision
+        .records
+        .iter()
+        .filter_map(|(job, event)| match event {
+            LifecycleEvent::AttemptStarting { attempt, .. } => Some((job.clone(), *attempt)),
+            _ => None,
+        });
+    starting.collect()
+}
+
+#[test]
+fn strict_writers_that_collided_run_again_one_after_the_other() {
+    let mut dispatcher = Dispatcher::new(caps(8, 8, 8));
+    for n in 1..=3 {
+        let begun = dispatcher.decide(T0, accepted(strict(n), None));
+        assert_eq!(starts(&begun), [(id(n), 1)], "strict writers run at once");
+    }
+    // The second one collides with the first, which still runs: it waits.
+    assert_eq!(
+        starts(&dispatcher.decide(T0, collided(&id(2), 1, &id(1)))),
+        []
+    );
+    let (why, _) = dispatcher.why_queued(&id(2), T0).expect("it waits");
+    let jobs = vec![id(1), id(3)];
+    assert_eq!(why, Blocked::Conflict { jobs });
+    // New ones wait until that is over; tolerant ones do not.
+    assert_eq!(
+        starts(&dispatcher.decide(T0, accepted(strict(4), None))),
+        []
+    );
+    let tolerant = dispatcher.decide(T0, accepted(job(5, "a", Access::Write), None));
+    assert_eq!(starts(&tolerant), [(id(5), 1)]);
+    assert_eq!(
+        starts(&dispatcher.decide(T0, collided(&id(1), 1, &id(2)))),
+        []
+    );
+    // The last one ends: the first in the order of acceptance runs again, alone.
+    assert_eq!(
+        starts(&dispatcher.decide(T0, done(&id(3), 1))),
+        [(id(1), 2)]
+    );
+    assert_eq!(
+        starts(&dispatcher.decide(T0, done(&id(1), 2))),
+        [(id(2), 2)]
+    );
+    assert_eq!(
+        starts(&dispatcher.decide(T0, done(&id(2), 2))),
+        [(id(4), 1)]
+    );
+}
+
+#[test]
+fn a_job_does_not_run_again_for_ever() {
+    let mut dispatcher = Dispatcher::new(caps(8, 8, 8));
+    let mut begun = dispatcher.decide(T0, accepted(strict(1), None));
+    for attempt in 1..=4 {
+        assert_eq!(starts(&begun), [(id(1), attempt)]);
+        begun = dispatcher.decide(T0, collided(&id(1), attempt, &id(2)));
+    }
+    let Some((_, LifecycleEvent::Ended { end })) = begun.records.first() else {
+        panic!("it does not end: {begun:?}");
+    };
+    let Outcome::Failed(failure) = &end.outcome else {
+        panic!("it does not fail: {end:?}");
+    };
+    assert_eq!(failure.code, FailureCode::Workspace);
+    assert!(failure.message.contains("3 times"), "{}", failure.message);
 }

@@ -163,6 +163,7 @@ impl Oracle {
             {
                 let mut without = self.used.clone();
                 without.give(&self.facts[*other]);
+                without.strict.remove(other);
                 if !self.status[*other].returned {
                     without.leases.remove(other);
                 }
@@ -203,7 +204,9 @@ impl Oracle {
                     .is_none_or(|room| self.used.rooms[room] < facts.room_cap(caps));
             let scope = self.used.leases.contains(first)
                 || self.status[*other].returned
-                || !taker.clashes(facts);
+                || !taker.clashes(facts)
+                // Who is not to start yet keeps nothing.
+                || !self.has_turn(&self.used, *first);
             let owner = taker.owner != facts.owner
                 || facts
                     .owner_cap
@@ -232,6 +235,8 @@ impl Oracle {
             .first()
             .copied()
             .filter(|first| self.out_of_patience(*first, now));
+        // Who is not to start yet keeps nothing.
+        let first = first.filter(|first| self.has_turn(&self.used, *first));
         let Some(first) = first else {
             self.front = None;
             return Ok(());

@@ -2,6 +2,7 @@
 //! them twice or too late, and the wishes of people.
 
 use convoke_core::{
+    coordination::Clash,
     dispatcher::{Input, Verdict},
     failure::{Failure, FailureCode},
     finding::{Finding, Rule, Violation},
@@ -49,7 +50,7 @@ impl World<'_> {
         let input = match (&runner.talks, random.number(10)) {
             (Talks::NotYet, 0 | 1) => return self.over(job, never_started()),
             (Talks::NotYet, 2) | (Talks::Running, 0..6) | (Talks::Finishing, 0..9) => {
-                let verdict = settled(random);
+                let verdict = self.settled(job, random);
                 return self.over(job, verdict);
             }
             (Talks::Gone(verdict), _) => {
@@ -104,7 +105,7 @@ impl World<'_> {
             verdict: Box::new(verdict.clone()),
         };
         match verdict {
-            Verdict::Settled(_) => self.send(input),
+            Verdict::Settled(_) | Verdict::Clashed { .. } => self.send(input),
             Verdict::NeverStarted { .. } => self.submit(input),
         }
     }
@@ -175,6 +176,27 @@ impl World<'_> {
         self.submit(Input::LeftoversGone { job })
     }
 
+    /// What came of an attempt; strict ones collide now and then.
+    pub(super) fn settled(&self, job: usize, random: &mut Random) -> Verdict {
+        match settled(random) {
+            Verdict::Settled(end)
+                if end.outcome == Outcome::Completed
+                    && self.oracle.facts[job].strict
+                    && random.chance(40) =>
+            {
+                let clash = Clash {
+                    with: vec![self.ids.names[random.below(self.folded.len())].clone()],
+                    paths: vec!["f".to_owned()],
+                };
+                Verdict::Clashed {
+                    end,
+                    clash: Box::new(clash),
+                }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn stop(&mut self, random: &mut Random) -> Check {
         if self.folded.is_empty() {
             return Ok(());
@@ -215,7 +237,7 @@ pub(super) fn never_started() -> Verdict {
     }
 }
 
-pub(super) fn settled(random: &mut Random) -> Verdict {
+fn settled(random: &mut Random) -> Verdict {
     let outcome = if random.chance(60) {
         Outcome::Completed
     } else {

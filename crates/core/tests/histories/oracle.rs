@@ -8,6 +8,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use convoke_core::{
     dispatcher::{Action, Decision, Input, Verdict},
     failure::{Failure, FailureCode},
+    ids::JobId,
     lifecycle::{JobEnd, LifecycleEvent, LifecycleRecord, Outcome, StopReason},
     sandbox::Access,
     scheduler::Caps,
@@ -28,6 +29,9 @@ pub const OWNERS: usize = 3;
 /// Folders of each tree; the second lies in the first.
 pub const FOLDERS: [&str; 3] = ["x", "x/y", "z"];
 
+/// Most times that a job runs again because it collided.
+const MOST_RERUNS: u32 = 3;
+
 /// Failures after which the same work may succeed.
 const PASSING: [FailureCode; 4] = [
     FailureCode::Network,
@@ -47,6 +51,8 @@ pub struct Facts {
     pub tree: usize,
     /// Reader or writer.
     pub access: Access,
+    /// Whether it expects a clean tree, and runs again where it collides.
+    pub strict: bool,
     /// Folders of the tree that it alone writes: none, or some of [`FOLDERS`].
     pub scope: Vec<usize>,
     /// Which owner.
@@ -125,6 +131,8 @@ pub struct Status {
     /// The stop in progress, and whether forced.
     stop: Option<(StopReason, bool)>,
     false_starts: u32,
+    /// How often it collided and goes back in line.
+    clashes: u32,
     /// What was seen of it, as text.
     found: BTreeSet<String>,
 }
@@ -140,6 +148,8 @@ pub struct Used {
     pub owners: [u32; OWNERS],
     /// Jobs that hold their scope.
     pub leases: BTreeSet<usize>,
+    /// Strict writers that are live.
+    pub strict: BTreeSet<usize>,
 }
 
 impl Used {
@@ -215,6 +225,7 @@ impl Oracle {
             counted: attempts,
             stop: None,
             false_starts: 0,
+            clashes: 0,
             found: BTreeSet::new(),
         });
     }
@@ -301,13 +312,33 @@ impl Oracle {
         }
     }
 
-    /// Whether a job has its scope, or nobody keeps it from it.
+    /// Whether a job has its scope, or nobody keeps it from it, and it is its turn.
     pub fn may_write(&self, used: &Used, job: usize) -> bool {
-        used.leases.contains(&job)
+        let has_scope = used.leases.contains(&job)
             || !used
                 .leases
                 .iter()
-                .any(|other| self.facts[*other].clashes(&self.facts[job]))
+                .any(|other| self.facts[*other].clashes(&self.facts[job]));
+        has_scope && self.has_turn(used, job)
+    }
+
+    /// Whether a job is no strict one, or none of those is before it: the ones that
+    /// run again come first, in the order of acceptance, and each of them alone.
+    pub fn has_turn(&self, used: &Used, job: usize) -> bool {
+        let facts = &self.facts[job];
+        let beside = |other: &usize| *other != job && self.facts[*other].tree == facts.tree;
+        let runs_again = |other: &usize| {
+            let status = &self.status[*other];
+            status.submitted && status.clashes > 0 && !matches!(status.phase, Phase::Ended { .. })
+        };
+        let mut again = (0..self.facts.len()).filter(|other| beside(other) && runs_again(other));
+        if !facts.strict {
+            return true;
+        }
+        if self.status[job].clashes == 0 {
+            return again.next().is_none();
+        }
+        !again.any(|other| self.facts[other].seq < facts.seq) && !used.strict.iter().any(beside)
     }
 
     /// Judges a decision.
@@ -361,6 +392,9 @@ impl Oracle {
                     );
                 }
                 LifecycleEvent::Ended { end } => self.may_end(job, end, input, ids)?,
+                LifecycleEvent::Requeued { clash: Some(_), .. } => {
+                    self.may_run_again(job, event, input, ids)?;
+                }
                 LifecycleEvent::Requeued {
                     counted: true,
                     cause,
@@ -471,6 +505,9 @@ impl Oracle {
                 if !facts.scope.is_empty() {
                     self.used.leases.insert(job);
                 }
+                if facts.strict {
+                    self.used.strict.insert(job);
+                }
             }
             LifecycleEvent::AttemptRunning { attempt, .. }
             | LifecycleEvent::ThreadKnown { attempt, .. }
@@ -502,8 +539,11 @@ impl Oracle {
                 attempt,
                 counted,
                 not_before,
+                clash,
                 ..
             } => {
+                status.clashes += u32::from(clash.is_some());
+                self.used.strict.remove(&job);
                 rule!(
                     phase == Phase::Live(*attempt),
                     "job {job} is {phase:?}: {name} of attempt {attempt}"
@@ -527,6 +567,7 @@ impl Oracle {
                 status.phase = Phase::Ended {
                     completed: end.outcome == Outcome::Completed,
                 };
+                self.used.strict.remove(&job);
                 if end.leftovers.is_empty() {
                     self.used.leases.remove(&job);
                 }
@@ -623,7 +664,7 @@ impl Oracle {
         };
         PASSING.contains(&failure.code)
             && end.leftovers.is_empty()
-            && self.status[job].counted < self.facts[job].attempts
+            && self.status[job].counted - self.status[job].clashes < self.facts[job].attempts
     }
 
     /// Whether a job may be tried again, and when.
@@ -654,6 +695,26 @@ impl Oracle {
         Ok(())
     }
 
+    /// Whether a job may run again because it collided.
+    fn may_run_again(
+        &self,
+        job: usize,
+        event: &LifecycleEvent,
+        input: &Input,
+        ids: &Ids,
+    ) -> Result<(), String> {
+        let is_of = |id: &JobId| ids.index(id) == job;
+        let by_verdict = matches!(input, Input::AttemptOver { job: id, verdict, .. }
+            if matches!(&**verdict, Verdict::Clashed { end, .. } if end.leftovers.is_empty())
+                && is_of(id));
+        rule!(
+            by_verdict && self.facts[job].strict && self.status[job].clashes < MOST_RERUNS,
+            "job {job} runs again by {input:?}: {event:?}, {:?}",
+            self.status[job]
+        );
+        Ok(())
+    }
+
     fn may_end_by(&self, job: usize, end: &JobEnd, verdict: &Verdict) -> Result<(), String> {
         let stop = self.status[job]
             .stop
@@ -666,10 +727,24 @@ impl Oracle {
                 );
                 settled.clone()
             }
-            (Verdict::Settled(settled), Some(outcome)) => JobEnd {
+            (Verdict::Settled(settled), Some(outcome))
+            | (Verdict::Clashed { end: settled, .. }, Some(outcome)) => JobEnd {
                 outcome,
                 ..settled.clone()
             },
+            (Verdict::Clashed { end: settled, .. }, None) => {
+                let spent = self.status[job].clashes >= MOST_RERUNS;
+                let failed = matches!(&end.outcome, Outcome::Failed(failure)
+                    if failure.code == FailureCode::Workspace);
+                rule!(
+                    failed && (spent || !settled.leftovers.is_empty()),
+                    "job {job} ends although it may run again: {end:?}"
+                );
+                JobEnd {
+                    outcome: end.outcome.clone(),
+                    ..settled.clone()
+                }
+            }
             (Verdict::NeverStarted { .. }, Some(outcome)) => JobEnd::without_process(outcome),
             (Verdict::NeverStarted { cause }, None) => {
                 rule!(

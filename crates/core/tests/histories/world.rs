@@ -10,6 +10,7 @@ use std::{
 };
 
 use convoke_core::{
+    coordination::Coordination,
     dispatcher::{Action, Decision, Dispatcher, Input},
     failure::{Failure, FailureCode},
     ids::JobId,
@@ -25,7 +26,7 @@ use convoke_core::{
     time::UnixMillis,
 };
 
-use self::messages::{Runner, Talks, never_started, settled};
+use self::messages::{Runner, Talks, never_started};
 use crate::{
     history::{History, Kind, Profile, Step},
     oracle::{FOLDERS, Facts, OWNERS, Oracle, Phase, TREE_NAMES, TREES, rule},
@@ -186,7 +187,7 @@ impl<'a> World<'a> {
             self.commit(usize::MAX)?;
             let live: Vec<usize> = self.runners.keys().copied().collect();
             for job in live {
-                let verdict = settled(&mut random);
+                let verdict = self.settled(job, &mut random);
                 self.over(job, verdict)?;
             }
             self.commit(usize::MAX)?;
@@ -288,6 +289,7 @@ impl<'a> World<'a> {
             cause,
             counted: true,
             not_before: None,
+            clash: None,
         };
         self.log(self.now, id.clone(), requeued);
     }
@@ -331,6 +333,7 @@ impl<'a> World<'a> {
             },
             tree: random.below(TREES),
             access,
+            strict: access == Access::Write && random.chance(50),
             scope: scope.into_iter().filter(|_| scoped).collect(),
             owner: random.below(OWNERS),
             owner_cap: random.chance(50).then(|| 1 + random.number(3)),
@@ -355,6 +358,10 @@ impl<'a> World<'a> {
             sandbox: Sandbox::WorkspaceWrite,
             access: facts.access,
             workspace: Workspace::Shared,
+            coordination: match facts.strict {
+                true => Coordination::Strict,
+                false => Coordination::Dirty,
+            },
             scope: (!facts.scope.is_empty()).then(|| Scope {
                 write: facts
                     .scope

@@ -102,6 +102,7 @@ pub async fn build(
         sandbox,
         access,
         workspace,
+        coordination: convoke_core::coordination::Coordination::Dirty,
         scope,
         limits: limits_of(request, context.config, &ceiling),
         retry: retry_of(request, context.config)?,

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     checkpoints, error_chain, findings, leftovers, observe, overlays, secrets, spares,
-    state::Daemon, workplaces,
+    state::Daemon, strict, workplaces,
 };
 
 /// Starts the runner, unless one exists, and follows it to the end.
@@ -41,6 +41,14 @@ pub async fn start(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
         let end = JobEnd::without_process(Outcome::Failed(failure));
         return report(&daemon, &job, attempt, Verdict::Settled(end));
     }
+    if let Err(failure) = strict::ready(&daemon, &job, attempt).await {
+        let end = JobEnd::without_process(Outcome::Failed(failure));
+        return report(&daemon, &job, attempt, Verdict::Settled(end));
+    }
+    // What was taken back is part of it now.
+    let Some(job) = live_job(&daemon, &id, attempt) else {
+        return;
+    };
     let gate = watch::Sender::new(false);
     tokio::join!(
         // The runner starts meanwhile, and holds its agent.
@@ -119,10 +127,13 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     let gate = watch::Sender::new(false);
     tokio::join!(
         async {
-            tokio::join!(
-                observe::before_if_missing(&daemon, &job, attempt),
-                checkpoints::before_if_missing(&daemon, &job, attempt)
-            );
+            // Before what is to be undone is undone it has not begun.
+            let is_undone = job.to_undo().is_none();
+            tokio::join!(observe::before_if_missing(&daemon, &job, attempt), async {
+                if is_undone {
+                    checkpoints::before_if_missing(&daemon, &job, attempt).await;
+                }
+            });
             gate.send_replace(true);
         },
         follow(&daemon, &job, attempt, folder, socket, gate.subscribe())
@@ -240,6 +251,7 @@ async fn follow(
                     program_name(job),
                 );
                 let verdict = findings::judged(daemon, verdict, &violations);
+                let verdict = strict::judged(daemon, job, verdict).await;
                 report(daemon, job, attempt, verdict);
             }
             Settled::NeverStarted(cause) => {
@@ -396,6 +408,8 @@ fn masked(daemon: &Daemon, job: &JobId, verdict: Verdict) -> Verdict {
         Failure::new(failure.code, masker.mask_text(&failure.message)).until(failure.until)
     };
     match verdict {
+        // It says nothing that a program printed.
+        clashed @ Verdict::Clashed { .. } => clashed,
         Verdict::NeverStarted { cause } => Verdict::NeverStarted { cause: hide(cause) },
         Verdict::Settled(mut end) => {
             if let Outcome::Failed(failure) = end.outcome {

@@ -8,7 +8,7 @@ use std::{
 use convoke_agents::{
     codex_exec::{
         command_line::{LaunchError, LaunchRequest, launch},
-        prompt::{NeededResult, go_on},
+        prompt::{NeededResult, go_on, once_more},
     },
     command,
     driver::{Interrupt, Launch},
@@ -213,6 +213,8 @@ fn limits(daemon: &Daemon, job: &Job, attempt: u32) -> RunnerLimits {
     let limits = job.spec.limits;
     let set = |value: u64| (value > 0).then_some(value);
     let elapsed = (1..attempt)
+        // What is undone took nothing of the time for what is done in its place.
+        .filter(|earlier| !job.is_undone(*earlier))
         .map(|earlier| {
             daemon
                 .home
@@ -268,7 +270,11 @@ async fn agent_launch(
         Some(_) => Vec::new(),
         None => needed_results(daemon, &job.spec.needs)?,
     };
-    let work = repeated.as_ref().unwrap_or(work);
+    let again = match &repeated {
+        Some(_) => None,
+        None => rerun(job, work),
+    };
+    let work = repeated.as_ref().or(again.as_ref()).unwrap_or(work);
     let resumed = resumed(daemon, job, work)?;
     let schema = write_schema(daemon, job, work)?;
     let place = workplaces::of(daemon, job);
@@ -307,10 +313,31 @@ async fn agent_launch(
 /// none for the first, and where the failed one had no conversation.
 fn continuation(job: &Job, work: &AgentWork) -> Option<AgentWork> {
     let failed = job.past.iter().rev().find(|past| past.counted)?;
+    if failed.clash.is_some() {
+        return None;
+    }
     let is_prompt = matches!(work.task, AgentTask::Prompt { .. });
     (job.thread.is_some() && is_prompt).then(|| AgentWork {
         task: AgentTask::Prompt {
             prompt: go_on(failed.cause.code.as_str()),
+        },
+        ..work.clone()
+    })
+}
+
+/// The work of an attempt in place of one that was undone: the same, and why it is
+/// done once more; none if nothing was.
+fn rerun(job: &Job, work: &AgentWork) -> Option<AgentWork> {
+    let taken = job.taken_back()?;
+    let AgentTask::Prompt { prompt } = &work.task else {
+        return None;
+    };
+    let kept = taken.kept_both.iter().map(|kept| kept.path.as_str());
+    let left = taken.left.iter().map(|left| left.path.as_str());
+    let stays: Vec<&str> = kept.chain(left).collect();
+    Some(AgentWork {
+        task: AgentTask::Prompt {
+            prompt: once_more(prompt, &stays),
         },
         ..work.clone()
     })

@@ -3,6 +3,7 @@
 
 use crate::support::{TestHome, accept, decided_at, ended, id, new_job, runtime, starting};
 use convoke_core::{
+    coordination::Clash,
     failure::{Failure, FailureCode},
     job::{Job, JobState},
     lifecycle::{LifecycleEvent, Outcome, StopReason},
@@ -30,8 +31,10 @@ fn event() -> impl Strategy<Value = LifecycleEvent> {
             force,
             after: None,
         }),
-        2 => (attempt, any::<bool>()).prop_map(move |(attempt, counted)| {
-            LifecycleEvent::Requeued { attempt, cause: failure(), counted, not_before: None }
+        2 => (attempt, any::<bool>(), any::<bool>()).prop_map(move |(attempt, counted, clashed)| {
+            let clash = clashed.then(|| Box::new(Clash { with: Vec::new(), paths: Vec::new() }));
+            let counted = counted || clashed;
+            LifecycleEvent::Requeued { attempt, cause: failure(), counted, not_before: None, clash }
         }),
         1 => Just(ended(Outcome::Completed)),
         1 => Just(ended(Outcome::Failed(failure()))),

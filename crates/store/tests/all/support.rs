@@ -56,6 +56,7 @@ pub fn spec() -> JobSpec {
         sandbox: Sandbox::WorkspaceWrite,
         access: Access::Write,
         workspace: convoke_core::spec::Workspace::Shared,
+        coordination: convoke_core::coordination::Coordination::Dirty,
         scope: None,
         limits: Limits::default(),
         retry: RetryPolicy::default(),
