@@ -61,6 +61,8 @@ request_codes! {
     CheckpointMissing => "checkpoint_missing", 409, retry: false;
     /// Where the job is to work cannot be made, and nothing else may take its place.
     Workspace => "workspace", 422, retry: false;
+    /// A strict job was asked for, and its working tree holds changes.
+    TreeDirty => "tree_dirty", 409, retry: false;
     /// A configuration file or variable is wrong.
     ConfigInvalid => "config_invalid", 422, retry: false;
     /// The agent program cannot be found or used.

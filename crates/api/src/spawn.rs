@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     caller::Caller,
     changes::WorkspaceKind,
+    coordination::Coordination,
     error::ApiError,
     job::JobView,
     values::{Access, ReasoningEffort, Sandbox},
@@ -74,6 +75,10 @@ pub struct JobRequest {
     /// Where the job works; `workspace.kind` of the configuration if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceKind>,
+    /// What the job expects of a tree that it shares and writes in;
+    /// `workspace.coordination` of the configuration if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordination: Option<Coordination>,
     /// The folders the job is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,

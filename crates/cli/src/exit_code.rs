@@ -67,7 +67,7 @@ impl End {
             Self::UnknownJob => "No job has this id or label",
             Self::Refused => {
                 "The request was refused: more power than allowed, queue full, called inside a job, \
-                 idempotency key used for something else, agent missing or configuration invalid"
+                 idempotency key used for something else, working tree not clean, agent missing or configuration invalid"
             }
             Self::Unavailable => "The daemon or its state cannot be used",
             Self::WaitTimedOut => "`wait --timeout` passed before the job ended",
@@ -125,6 +125,7 @@ fn of_refusal(code: RequestCode) -> End {
         | RequestCode::IdempotencyConflict
         | RequestCode::CheckpointMissing
         | RequestCode::Workspace
+        | RequestCode::TreeDirty
         | RequestCode::ConfigInvalid
         | RequestCode::AgentMissing => End::Refused,
         RequestCode::DaemonUnavailable
@@ -169,6 +170,7 @@ mod tests {
         5 idempotency_conflict
         5 checkpoint_missing
         5 workspace
+        5 tree_dirty
         5 config_invalid
         5 agent_missing
         6 daemon_unavailable

@@ -7,6 +7,7 @@ use std::{
 
 use convoke_api::{
     changes::WorkspaceKind,
+    coordination::Coordination,
     spawn::{JobRequest, McpServers, ReviewRequest, Scope},
     values::{Access, ReasoningEffort, Sandbox},
 };
@@ -125,6 +126,9 @@ struct PlaceOptions {
     /// Choose where the job works: in the folder as it is (shared), in a copy of its own that begins with what the folder holds now (worktree), or in the folder as it is with what it writes in a layer of its own (overlay; Linux)
     #[arg(long, value_name = "WORKSPACE", value_parser = words::workspace())]
     workspace: Option<WorkspaceKind>,
+    /// Choose what the job expects of a folder that it shares and writes in: nothing (dirty), or a git work tree without changes (strict); strict jobs that change the same files are taken back and run again one after the other
+    #[arg(long, value_name = "COORDINATION", value_parser = words::coordination())]
+    coordination: Option<Coordination>,
     /// Let the job write below this folder of its working folder only; jobs that would write in the same one run one after the other; may be repeated
     #[arg(long, value_name = "DIR")]
     scope: Vec<String>,
@@ -215,6 +219,7 @@ impl PlaceOptions {
             .map(|folder| absolute(folder))
             .collect::<Result<_, _>>()?;
         request.workspace = self.workspace;
+        request.coordination = self.coordination;
         if !self.scope.is_empty() || !self.scope_read.is_empty() {
             request.scope = Some(Scope {
                 write: self.scope,

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use convoke_api::{
     changes::WorkspaceKind,
+    coordination::Coordination,
     values::{Access, ReasoningEffort, Sandbox},
 };
 
@@ -31,6 +32,16 @@ pub fn workspace() -> impl TypedValueParser<Value = WorkspaceKind> {
         WorkspaceKind::ALL
             .into_iter()
             .find(|kind| kind.as_str() == word)
+            .unwrap_or_default()
+    })
+}
+
+/// What a job expects of a tree that it shares.
+pub fn coordination() -> impl TypedValueParser<Value = Coordination> {
+    PossibleValuesParser::new(Coordination::ALL.map(Coordination::as_str)).map(|word| {
+        Coordination::ALL
+            .into_iter()
+            .find(|one| one.as_str() == word)
             .unwrap_or_default()
     })
 }

@@ -211,6 +211,7 @@ fn continued(job: &Job, work: &AgentWork, request: &InterruptRequest) -> JobRequ
             McpServers::Only(names) => convoke_api::spawn::McpServers::Only(names.clone()),
         }),
         workspace: Some(views::workspace(job)),
+        coordination: Some(views::coordination(job)),
         scope: job.spec.scope.as_ref().map(views::scope),
         host_skills: Some(work.host_skills),
         output_schema: work.output_schema.clone(),

@@ -103,6 +103,14 @@ async fn record(daemon: &Daemon, job: &JobId, top: Option<PathBuf>, kind: &'stat
     }
 }
 
+/// What git says of a repository now. Blocking.
+///
+/// # Errors
+/// Git cannot be run or fails.
+pub fn now(daemon: &Daemon, top: &Path) -> Result<Snapshot, GitError> {
+    look_at(&checkpoints::folder(daemon), top)
+}
+
 /// What git says of a repository; if it said it before and nothing changed, it is
 /// not asked again.
 fn look_at(trees: &Path, top: &Path) -> Result<Snapshot, GitError> {

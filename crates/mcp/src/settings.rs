@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use convoke_api::{
     changes::WorkspaceKind,
+    coordination::Coordination,
     error::ApiError,
     spawn::{JobRequest, McpServers, Scope},
     values::{Access, ReasoningEffort, Sandbox},
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     add_dirs: Option<Vec<String>>,
     /// Where it works: shared, in the working folder as it is (default), worktree, in a copy of its own that begins with what the folder holds now, or overlay (Linux), in the working folder with what it writes in a layer of its own; codex_apply brings its changes back.
     workspace: Option<WorkspaceKind>,
+    /// dirty (default): the folder may hold changes, collisions are told. strict: refused unless the git work tree is clean; strict jobs that change the same files are taken back and run again one after the other.
+    coordination: Option<Coordination>,
     /// Folders the job is about: it may write below `write` only (they lie in its working folder; jobs that would write in the same ones run one after the other), and is told of `read`.
     scope: Option<Scope>,
     /// MCP servers the agent gets: inherit (all the user has), none, or a list of names.
@@ -117,6 +120,7 @@ impl Settings {
             config_overrides: self.config_overrides.unwrap_or_default(),
             add_dirs: add_dirs.iter().map(|path| absolute(path, folder)).collect(),
             workspace: self.workspace,
+            coordination: self.coordination,
             scope: self.scope,
             mcp_servers: self.mcp_servers,
             host_skills: self.host_skills,

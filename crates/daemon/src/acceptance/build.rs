@@ -8,10 +8,12 @@ use std::{
 
 use convoke_api::{
     caller::Caller,
+    coordination,
     error::{ApiError, RequestCode},
     spawn::{JobRequest, McpServers},
 };
 use convoke_core::{
+    coordination::Coordination,
     ids::JobId,
     limits::Limits,
     mask::Masker,
@@ -102,7 +104,7 @@ pub async fn build(
         sandbox,
         access,
         workspace,
-        coordination: convoke_core::coordination::Coordination::Dirty,
+        coordination: coordination_of(request, context.config),
         scope,
         limits: limits_of(request, context.config, &ceiling),
         retry: retry_of(request, context.config)?,
@@ -112,6 +114,9 @@ pub async fn build(
         owner_cap: owner_cap(context.caller)?,
         parent: context.continuation.map(|c| c.previous.id.clone()),
     };
+    if request.coordination == Some(coordination::Coordination::Strict) && !spec.is_strict() {
+        notices.push(without_effect(&spec));
+    }
     Ok(Built {
         new: NewJob {
             id,
@@ -125,6 +130,22 @@ pub async fn build(
         secret_work,
         notices,
     })
+}
+
+fn coordination_of(request: &JobRequest, config: &Config) -> Coordination {
+    match request.coordination.unwrap_or(config.coordination) {
+        coordination::Coordination::Dirty => Coordination::Dirty,
+        coordination::Coordination::Strict => Coordination::Strict,
+    }
+}
+
+/// Why it makes no difference that a job is strict.
+fn without_effect(spec: &JobSpec) -> String {
+    let why = match spec.workspace.is_shared() {
+        true => "it only reads",
+        false => "it has a working tree of its own",
+    };
+    format!("`coordination: \"strict\"` makes no difference to this job: {why}")
 }
 
 /// The folder of the caller's process, canonical if it is still there.

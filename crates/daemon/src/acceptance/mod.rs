@@ -1,6 +1,7 @@
 //! From a request to accepted jobs: validate, bound by power, put on disk,
 //! then answer.
 
+mod baseline;
 mod build;
 mod check;
 mod repeats;
@@ -104,6 +105,7 @@ pub async fn spawn_continuing(
         built.push(next);
     }
     refuse_circles(&ids, &mut built);
+    baseline::check(daemon, &mut built).await;
     refuse_orphans(&ids, &mut built);
     accept(daemon, &config, built).await
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use convoke_api::changes::WorkspaceKind;
+use convoke_api::{changes::WorkspaceKind, coordination::Coordination};
 use convoke_core::{
     limits::Limits, retention::Retention, retry::RetryPolicy, sandbox::Sandbox, scheduler::Caps,
 };
@@ -86,6 +86,8 @@ pub struct Config {
     pub workspace: WorkspaceKind,
     /// What becomes of a job whose overlay is not possible.
     pub fallback: Fallback,
+    /// What writing jobs that do not say it expect of a tree that they share.
+    pub coordination: Coordination,
     /// What becomes of a job that broke a rule.
     pub on_violation: OnViolation,
     /// Key to origin, for settings that are not at their default.
@@ -153,6 +155,7 @@ impl Default for Config {
             version_stands_ms: 50,
             workspace: WorkspaceKind::Shared,
             fallback: Fallback::Worktree,
+            coordination: Coordination::Dirty,
             on_violation: OnViolation::Flag,
             origins: BTreeMap::new(),
         }

@@ -19,7 +19,7 @@ impl Config {
     /// Every setting with its origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let values: [(&'static str, Value); 30] = [
+        let values: [(&'static str, Value); 31] = [
             ("limits.total", json!(self.caps.total)),
             ("limits.readers", json!(self.caps.readers)),
             ("limits.writers", json!(self.caps.writers)),
@@ -50,6 +50,7 @@ impl Config {
             ("workspace.version_stands", show_ms(self.version_stands_ms)),
             ("workspace.kind", json!(self.workspace.as_str())),
             ("workspace.fallback", json!(self.fallback.as_str())),
+            ("workspace.coordination", json!(self.coordination.as_str())),
             ("workspace.violations", json!(self.on_violation.as_str())),
         ];
         values

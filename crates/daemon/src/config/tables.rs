@@ -84,6 +84,7 @@ pub(super) struct WorkspaceTable {
     pub(super) violations: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) fallback: Option<String>,
+    pub(super) coordination: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

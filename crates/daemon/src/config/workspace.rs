@@ -1,6 +1,6 @@
 //! Where jobs work and what is kept of it: `[workspace]`.
 
-use convoke_api::changes::WorkspaceKind;
+use convoke_api::{changes::WorkspaceKind, coordination::Coordination};
 
 use super::{
     file::{Config, ConfigError, duration, size},
@@ -72,46 +72,60 @@ impl Config {
             self.version_stands_ms = ms;
             self.note("workspace.version_stands", &origin);
         }
-        if let Some(text) = &table.kind {
-            let mut kinds = WorkspaceKind::ALL.into_iter();
-            self.workspace =
-                kinds
-                    .find(|kind| kind.as_str() == text)
-                    .ok_or_else(|| ConfigError::Value {
-                        key: "workspace.kind".into(),
-                        value: text.clone(),
-                        origin: origin.clone(),
-                        expected: "one of shared, worktree, overlay",
-                    })?;
-            self.note("workspace.kind", &origin);
-        }
-        if let Some(text) = &table.fallback {
-            let mut all = Fallback::ALL.into_iter();
-            self.fallback =
-                all.find(|one| one.as_str() == text)
-                    .ok_or_else(|| ConfigError::Value {
-                        key: "workspace.fallback".into(),
-                        value: text.clone(),
-                        origin: origin.clone(),
-                        expected: "one of worktree, fail",
-                    })?;
-            self.note("workspace.fallback", &origin);
-        }
+        self.apply_places(&table, &origin)?;
         if let Some(text) = table.violations {
             self.on_violation = match text.as_str() {
                 "flag" => OnViolation::Flag,
                 "fail" => OnViolation::Fail,
                 _ => {
-                    return Err(ConfigError::Value {
-                        key: "workspace.violations".into(),
-                        value: text,
-                        origin,
-                        expected: "one of flag, fail",
-                    });
+                    return Err(wrong(
+                        &origin,
+                        "workspace.violations",
+                        &text,
+                        "one of flag, fail",
+                    ));
                 }
             };
             self.note("workspace.violations", &origin);
         }
         Ok(())
+    }
+
+    /// Where jobs work that do not say it, and what they expect there.
+    fn apply_places(&mut self, table: &WorkspaceTable, origin: &str) -> Result<(), ConfigError> {
+        if let Some(text) = &table.kind {
+            let kind = WorkspaceKind::ALL
+                .into_iter()
+                .find(|kind| kind.as_str() == text);
+            let expected = "one of shared, worktree, overlay";
+            self.workspace = kind.ok_or_else(|| wrong(origin, "workspace.kind", text, expected))?;
+            self.note("workspace.kind", origin);
+        }
+        if let Some(text) = &table.fallback {
+            let word = Fallback::ALL.into_iter().find(|one| one.as_str() == text);
+            let expected = "one of worktree, fail";
+            self.fallback =
+                word.ok_or_else(|| wrong(origin, "workspace.fallback", text, expected))?;
+            self.note("workspace.fallback", origin);
+        }
+        if let Some(text) = &table.coordination {
+            let word = Coordination::ALL
+                .into_iter()
+                .find(|word| word.as_str() == text);
+            let expected = "one of dirty, strict";
+            self.coordination =
+                word.ok_or_else(|| wrong(origin, "workspace.coordination", text, expected))?;
+            self.note("workspace.coordination", origin);
+        }
+        Ok(())
+    }
+}
+
+fn wrong(origin: &str, key: &str, text: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Value {
+        key: key.to_owned(),
+        value: text.to_owned(),
+        origin: origin.to_owned(),
+        expected,
     }
 }
