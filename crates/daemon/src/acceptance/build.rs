@@ -143,7 +143,7 @@ fn coordination_of(request: &JobRequest, config: &Config) -> Coordination {
 fn without_effect(spec: &JobSpec) -> String {
     let why = match spec.workspace.is_shared() {
         true => "it only reads",
-        false => "it has a working tree of its own",
+        false => "it works apart from the tree",
     };
     format!("`coordination: \"strict\"` makes no difference to this job: {why}")
 }
