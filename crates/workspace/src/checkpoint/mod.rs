@@ -4,6 +4,7 @@
 //! All files count that are tracked, or untracked and not ignored, as they lie
 //! on disk. The user's index, HEAD, refs, stash and reflog are not touched.
 
+pub(crate) mod nested;
 mod unchanged;
 
 use std::{
@@ -95,7 +96,8 @@ pub enum SkipReason {
     Large,
     /// It cannot be read.
     Unreadable,
-    /// It is a repository of its own, of which only the commit is kept.
+    /// It is a repository of its own with too many files, of which only the commit is
+    /// kept.
     Repository,
 }
 
@@ -196,9 +198,10 @@ fn take_once(
     limits: &CheckpointLimits,
 ) -> Result<Checkpoint, CheckpointError> {
     let begun = SystemTime::now();
-    let changed = changed_paths(repository)?;
+    let (changed, replaced) = nested::expand(repository, changed_paths(repository)?, limits);
     let is_plain = !repository.top().join(".git").exists();
-    let found = sort_out(repository.top(), &changed, limits);
+    let mut found = sort_out(repository.top(), &changed, limits);
+    found.gone.extend(replaced);
     if is_plain && (changed.len() > limits.plain_files || found.bytes > limits.plain_bytes) {
         return Err(CheckpointError::too_large(repository.top(), limits));
     }

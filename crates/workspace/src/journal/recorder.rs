@@ -222,10 +222,7 @@ impl Recorder {
                 let path = folder.join(entry.file_name());
                 let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 if is_folder && !self.ignored.leaves_out(&path, true) {
-                    // A repository of its own is only kept by its commit.
-                    if !self.options.top.join(&path).join(".git").exists() {
-                        folders.push(path);
-                    }
+                    folders.push(path);
                 } else if !is_folder && let Some(since) = changed_since {
                     let changed = entry.metadata().map(|meta| changed_at(&meta));
                     if changed.is_ok_and(|at| at >= since) {

@@ -26,7 +26,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::git::GitError;
+use crate::{checkpoint::nested, git::GitError};
 
 pub(crate) use commands::command;
 pub use states::{Edge, KeptState};
@@ -58,6 +58,9 @@ struct Identity {
     /// `.gitignore` says.
     #[serde(default)]
     exclude: Option<PathBuf>,
+    /// Whether the index holds the files of repositories within the tree.
+    #[serde(default)]
+    nested: bool,
 }
 
 /// The private repository of one working tree, locked for as long as this
@@ -277,22 +280,33 @@ impl PrivateRepository {
             Some(known) if known.seeded => {
                 // Left by a git that was killed: the lock is ours.
                 let _ = fs_err::remove_file(self.folder.join("index.lock"));
-                return match known.exclude {
-                    Some(exclude) => seed::follow_exclude(self, &exclude),
-                    None => seed::write_rules(self, b""),
-                };
+                match &known.exclude {
+                    Some(exclude) => seed::follow_exclude(self, exclude)?,
+                    None => seed::write_rules(self, b"")?,
+                }
+                if !known.nested {
+                    nested::take_out(self)?;
+                    let nested = true;
+                    self.identify(&Identity { nested, ..known })?;
+                }
+                return Ok(());
             }
             _ => {}
         }
         let exclude = seed::fill(self)?;
-        let identity = Identity {
+        nested::take_out(self)?;
+        self.identify(&Identity {
             version: VERSION,
             top: self.top.clone(),
             seeded: true,
             exclude,
-        };
-        let bytes =
-            serde_json::to_vec(&identity).map_err(|e| io_error("write", &path)(e.into()))?;
+            nested: true,
+        })
+    }
+
+    fn identify(&self, identity: &Identity) -> Result<(), PrivateRepositoryError> {
+        let path = self.folder.join(IDENTITY);
+        let bytes = serde_json::to_vec(identity).map_err(|e| io_error("write", &path)(e.into()))?;
         write_atomic(&path, &bytes)
     }
 

@@ -275,26 +275,85 @@ fn a_linked_work_tree_is_kept() {
     assert_eq!(kept(&scene.open(), &main.tree)["a"], b"a\n");
 }
 
-#[test]
-fn of_a_submodule_the_commit_is_kept() {
+/// A repository with another one in it as a submodule.
+fn with_submodule() -> (Scene, Scene) {
     let scene = Scene::repository();
     let inner = Scene::repository();
     let source = inner.top();
-    scene.git(&[
-        "submodule",
-        "add",
-        "-q",
-        source.to_str().expect("UTF-8"),
-        "inner",
-    ]);
+    let source = source.to_str().expect("UTF-8");
+    scene.git(&["submodule", "add", "-q", source, "inner"]);
     scene.git(&["commit", "-q", "-m", "with a submodule"]);
+    (scene, inner)
+}
+
+#[test]
+fn files_of_a_submodule_are_kept_like_others() {
+    let (scene, _inner) = with_submodule();
     let before = scene.checkpoint();
-    fs_err::write(scene.path("inner/a"), "changed\n").expect("written");
-    git(&scene.path("inner"), &["commit", "-q", "-a", "-m", "two"]);
+    assert_eq!(before.skipped, []);
+    let ours = scene.open();
+    assert_eq!(kept(&ours, &before.tree)["inner/a"], b"a\n");
+    drop(ours);
+    scene.write("inner/a", "changed\n");
+    scene.write("inner/new", "new\n");
+    scene.write("inner/ignored", "not ours\n");
+    let dirty = scene.checkpoint();
+    git(&scene.path("inner"), &["add", "."]);
+    git(&scene.path("inner"), &["commit", "-q", "-m", "two"]);
+    let committed = scene.checkpoint();
+    let ours = scene.open();
+    let changed = ["M inner/a", "A inner/new"];
+    assert_eq!(difference(&ours, &before.tree, &dirty.tree), changed);
+    assert_eq!(committed.tree, dirty.tree);
+}
+
+#[test]
+fn a_repository_that_comes_later_is_kept_too() {
+    let scene = Scene::repository();
+    let before = scene.checkpoint();
+    let inner = scene.path("vendor/inner");
+    fs_err::create_dir_all(&inner).expect("made");
+    git(&inner, &["init", "-q"]);
+    scene.write("vendor/inner/f", "f\n");
+    fs_err::create_dir_all(inner.join("deeper")).expect("made");
+    git(&inner.join("deeper"), &["init", "-q"]);
+    scene.write("vendor/inner/deeper/g", "g\n");
     let after = scene.checkpoint();
     let ours = scene.open();
-    assert_eq!(difference(&ours, &before.tree, &after.tree), ["M inner"]);
-    assert_eq!(after.skipped[0].reason, SkipReason::Repository);
+    let changed = ["A vendor/inner/deeper/g", "A vendor/inner/f"];
+    assert_eq!(difference(&ours, &before.tree, &after.tree), changed);
+    drop(ours);
+    scene.write("vendor/inner/f", "changed\n");
+    let last = scene.checkpoint();
+    let ours = scene.open();
+    let changed = ["M vendor/inner/f"];
+    assert_eq!(difference(&ours, &after.tree, &last.tree), changed);
+}
+
+#[test]
+fn an_index_of_before_is_brought_up_to_date() {
+    let (scene, _inner) = with_submodule();
+    scene.checkpoint();
+    // As it was when only the commit was kept.
+    let ours = scene.open();
+    let (folder, top) = (ours.folder().to_owned(), scene.top());
+    drop(ours);
+    let head = git(&scene.path("inner"), &["rev-parse", "HEAD"]);
+    let in_ours = |arguments: &[&str]| {
+        let folder = folder.to_str().expect("UTF-8");
+        let top_text = top.to_str().expect("UTF-8");
+        let place = ["--git-dir", folder, "--work-tree", top_text];
+        git(&top, &[&place[..], arguments].concat())
+    };
+    in_ours(&["rm", "-q", "-r", "--cached", "inner"]);
+    let link = format!("160000,{},inner", head.trim());
+    in_ours(&["update-index", "--add", "--cacheinfo", &link]);
+    let identity = folder.join("tree.json");
+    let text = fs_err::read_to_string(&identity).expect("read");
+    fs_err::write(&identity, text.replace(",\"nested\":true", "")).expect("written");
+    let _ = fs_err::remove_file(folder.join("index.tree"));
+    let after = scene.checkpoint();
+    assert_eq!(kept(&scene.open(), &after.tree)["inner/a"], b"a\n");
 }
 
 #[test]
