@@ -6,6 +6,7 @@
 mod cancel;
 mod checkpoint;
 mod events;
+mod journal;
 mod live_jobs;
 mod mcp_start;
 mod overhead;
@@ -84,7 +85,7 @@ impl Figure {
 type Measure = fn(&World) -> Result<Vec<Figure>, Error>;
 
 /// The measurements, in the order in which they run.
-const MEASURES: [(&str, Measure); 12] = [
+const MEASURES: [(&str, Measure); 13] = [
     ("mcp-start", mcp_start::measure),
     ("spawn", spawn::measure),
     ("wake", spawn::measure_wake),
@@ -96,6 +97,7 @@ const MEASURES: [(&str, Measure); 12] = [
     ("checkpoint", checkpoint::measure),
     ("worktree", worktree::measure),
     ("overlay", overlay::measure),
+    ("journal", journal::measure),
     ("restart", restart::measure),
 ];
 
