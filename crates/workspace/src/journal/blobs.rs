@@ -44,33 +44,46 @@ impl Blobs {
         }
     }
 
-    /// Keeps the content of a file, relative to the top, and answers the name of the
-    /// object.
-    ///
-    /// # Errors
-    /// It cannot be read, or git cannot be run.
-    pub fn keep(&mut self, path: &Path) -> io::Result<String> {
-        let kept = self.ask(path);
-        if kept.is_err() {
-            // It ends at the first file that it cannot read.
-            self.program = None;
+    /// Keeps the contents of files, relative to the top, and answers the names of the
+    /// objects; none of those that cannot be read.
+    pub fn keep_all(&mut self, paths: &[&Path]) -> Vec<Option<String>> {
+        let mut names = Vec::new();
+        while names.len() < paths.len() {
+            let left = &paths[names.len()..];
+            let before = names.len();
+            let asked = self.ask(left, &mut names);
+            if asked.is_err() {
+                // It ends at the first file that it cannot read.
+                self.program = None;
+                names.push(None);
+            } else if names.len() == before {
+                break;
+            }
         }
-        kept
+        names.resize(paths.len(), None);
+        names
     }
 
-    fn ask(&mut self, path: &Path) -> io::Result<String> {
-        let line = quoted(&self.top.join(path));
+    /// Asks for some, and adds the answers up to the first that does not come.
+    fn ask(&mut self, paths: &[&Path], names: &mut Vec<Option<String>>) -> io::Result<()> {
         let program = match &mut self.program {
             Some(program) => program,
             none => none.insert(start(&self.repository, &self.top)?),
         };
-        program.paths.write_all(&line)?;
-        let mut name = String::new();
-        program.names.read_line(&mut name)?;
-        match name.trim_end() {
-            "" => Err(io::Error::other("git could not read it")),
-            name => Ok(name.to_owned()),
+        let lines: Vec<u8> = paths
+            .iter()
+            .flat_map(|path| quoted(&self.top.join(path)))
+            .collect();
+        program.paths.write_all(&lines)?;
+        for _ in paths {
+            let mut name = String::new();
+            program.names.read_line(&mut name)?;
+            match name.trim_end() {
+                "" => return Err(io::Error::other("git could not read it")),
+                name => names.push(Some(name.to_owned())),
+            }
         }
+        Ok(())
     }
 
     /// Keeps a text.
@@ -97,6 +110,8 @@ impl Blobs {
 
 fn start(repository: &Path, top: &Path) -> io::Result<Program> {
     let mut child = command(repository, top)
+        // Many of them are soon gone: speed counts for more than room.
+        .args(["-c", "core.looseCompression=1"])
         .args(["hash-object", "-w", "--no-filters", "--stdin-paths"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

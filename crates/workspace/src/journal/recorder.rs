@@ -14,11 +14,17 @@ use super::{
     blobs::Blobs,
     ignored::Ignored,
     log::{Entry, Found, Gap, Log, Version},
-    watcher::{Notice, Watcher},
+    watcher::{self, Notice, Watcher},
 };
 
 /// Most folders that are watched of one tree.
 const MOST_FOLDERS: usize = 50_000;
+
+/// How long after something happened more is waited for.
+const GATHERS: Duration = Duration::from_millis(8);
+
+/// Files that are read at once.
+const AT_ONCE: usize = 64;
 
 /// How much, in milliseconds, the clock of file systems is behind.
 const CLOCK_LAGS: u64 = 20;
@@ -92,7 +98,13 @@ impl Recorder {
         let timeout =
             due.map(|last| (last + self.quiet()).saturating_duration_since(Instant::now()));
         let notices = self.watcher.wait(wake, timeout)?;
-        self.note(notices);
+        if !notices.is_empty() {
+            self.note(notices);
+            // Whoever writes one file soon writes the next: that is read together.
+            watcher::pause(wake, GATHERS)?;
+            let notices = self.watcher.read()?;
+            self.note(notices);
+        }
         self.settle();
         Ok(())
     }
@@ -109,11 +121,13 @@ impl Recorder {
     pub fn hold(&mut self) -> io::Result<()> {
         let notices = self.watcher.read()?;
         self.note(notices);
+        let mut entries = Vec::new();
         for (path, pending) in std::mem::take(&mut self.pending) {
             if self.counts(&path) {
-                self.add(&path, &pending, Found::Unread, pending.last_wall);
+                entries.extend(self.version(&path, &pending, Found::Unread, pending.last_wall));
             }
         }
+        self.add(entries);
         self.held.get_or_insert_default();
         Ok(())
     }
@@ -136,11 +150,11 @@ impl Recorder {
 
     /// Notes that not everything was seen since `from`.
     pub fn gap(&mut self, from: u64, reason: &str) {
-        self.entry(Entry::Gap(Gap {
+        self.add(vec![Entry::Gap(Gap {
             from,
             to: wall_now(),
             reason: reason.to_owned(),
-        }));
+        })]);
     }
 
     fn note(&mut self, notices: Vec<Notice>) {
@@ -179,7 +193,8 @@ impl Recorder {
                 last_wall: at,
                 done: 1,
             };
-            self.add(&path, &now, Found::Gone, at);
+            let entry = self.version(&path, &now, Found::Gone, at);
+            self.add(entry.into_iter().collect());
         }
     }
 
@@ -258,29 +273,54 @@ impl Recorder {
             .filter(|(_, one)| one.last.elapsed() >= quiet)
             .map(|(path, _)| path.clone())
             .collect();
-        for path in due {
-            let Some(pending) = self.pending.remove(&path) else {
-                continue;
-            };
-            if !self.counts(&path) {
-                continue;
-            }
-            match self.look_at(&path) {
-                Look::Found(found, at) => {
-                    // The time of a file says nothing of when its folder was moved.
-                    let is_own = |at: &u64| *at + CLOCK_LAGS >= pending.since;
-                    let at = at.filter(is_own);
-                    let at = at.unwrap_or_else(|| self.moved_at(&path, pending.last_wall));
-                    let at = at.min(wall_now());
-                    self.add(&path, &pending, found, at);
-                }
-                Look::Moving => self.put_back(path, pending),
-                Look::Folder => {}
-            }
+        for some in due.chunks(AT_ONCE) {
+            self.keep(some);
         }
     }
 
-    /// It was written while it was read.
+    /// Keeps the present versions of some paths.
+    fn keep(&mut self, paths: &[PathBuf]) {
+        let mut entries = Vec::new();
+        let mut looked: Vec<(&PathBuf, Look)> = Vec::new();
+        for path in paths {
+            match self.counts(path) {
+                true => looked.push((path, self.look_at(path))),
+                false => drop(self.pending.remove(path)),
+            }
+        }
+        let files = looked.iter().filter_map(|(path, look)| match look {
+            Look::File(_) => Some(path.as_path()),
+            _ => None,
+        });
+        let mut objects = self.blobs.keep_all(&files.collect::<Vec<_>>()).into_iter();
+        for (path, look) in looked {
+            let pending = self.pending.remove(path);
+            let Some(pending) = pending else { continue };
+            let (found, at) = match look {
+                Look::Folder => continue,
+                Look::Found(found, at) => (found, at),
+                Look::File(before) => {
+                    let object = objects.next().flatten();
+                    if self.has_changed(path, &before) {
+                        // It was written while it was read.
+                        self.put_back(path.clone(), pending);
+                        continue;
+                    }
+                    let found = object.map_or(Found::Unread, |object| Found::File {
+                        mode: mode_of(&before).to_owned(),
+                        object,
+                    });
+                    (found, Some(changed_at(&before)))
+                }
+            };
+            // The time of a file says nothing of when its folder was moved.
+            let at = at.filter(|at| *at + CLOCK_LAGS >= pending.since);
+            let at = at.unwrap_or_else(|| self.moved_at(path, pending.last_wall));
+            entries.extend(self.version(path, &pending, found, at.min(wall_now())));
+        }
+        self.add(entries);
+    }
+
     fn put_back(&mut self, path: PathBuf, pending: Pending) {
         let again = self.pending.entry(path).or_insert(Pending {
             last: Instant::now(),
@@ -293,43 +333,40 @@ impl Recorder {
         !self.ignored.leaves_out(path, false)
     }
 
-    fn look_at(&mut self, path: &Path) -> Look {
+    fn look_at(&self, path: &Path) -> Look {
         let full = self.options.top.join(path);
-        let Ok(before) = std::fs::symlink_metadata(&full) else {
+        let Ok(meta) = std::fs::symlink_metadata(&full) else {
             return Look::Found(Found::Gone, None);
         };
-        if before.is_dir() {
+        if meta.is_dir() {
             // Where a file was there is none.
             return match self.last.get(path) {
                 Some(Found::File { .. }) => Look::Found(Found::Gone, None),
                 _ => Look::Folder,
             };
         }
-        let at = Some(changed_at(&before));
-        if before.len() > self.options.largest || self.leads_elsewhere(path) {
-            return Look::Found(Found::Unread, at);
+        let at = Some(changed_at(&meta));
+        if meta.is_file() && meta.len() <= self.options.largest {
+            return Look::File(meta);
         }
-        let kept = if before.is_symlink() {
-            std::fs::read_link(&full).and_then(|to| self.blobs.keep_text(to.as_os_str().as_bytes()))
-        } else if before.is_file() {
-            self.blobs.keep(path)
-        } else {
+        let link = meta.is_symlink().then(|| std::fs::read_link(&full));
+        let Some(Ok(to)) = link else {
             return Look::Found(Found::Unread, at);
         };
-        let after = std::fs::symlink_metadata(&full).ok();
-        if after.as_ref().map(stamp_of) != Some(stamp_of(&before)) || self.leads_elsewhere(path) {
-            return Look::Moving;
-        }
-        match kept {
-            Ok(object) => Look::Found(
-                Found::File {
-                    mode: mode_of(&before).to_owned(),
-                    object,
-                },
-                at,
-            ),
-            Err(_) => Look::Found(Found::Unread, at),
-        }
+        let object = self.blobs.keep_text(to.as_os_str().as_bytes());
+        let mode = mode_of(&meta).to_owned();
+        let found = object.map(|object| Found::File { mode, object });
+        Look::Found(found.unwrap_or(Found::Unread), at)
+    }
+
+    /// Whether a path is not what it was at a look, or a folder on the way is a link, so
+    /// that something else was read.
+    fn has_changed(&self, path: &Path, before: &Metadata) -> bool {
+        let full = self.options.top.join(path);
+        let folder = full.parent().unwrap_or(&self.options.top);
+        let now = std::fs::symlink_metadata(&full);
+        now.map_or(true, |now| stamp_of(&now) != stamp_of(before))
+            || std::fs::canonicalize(folder).map_or(true, |real| real != folder)
     }
 
     /// When something came to a path or went from there, as its folders tell: they are
@@ -345,34 +382,26 @@ impl Recorder {
         latest.unwrap_or(told)
     }
 
-    /// Whether a folder on the way is a link.
-    fn leads_elsewhere(&self, path: &Path) -> bool {
-        let folder = self
-            .options
-            .top
-            .join(path.parent().unwrap_or(Path::new("")));
-        std::fs::canonicalize(&folder).map_or(true, |real| real != folder)
-    }
-
-    fn add(&mut self, path: &Path, pending: &Pending, found: Found, at: u64) {
+    /// The version of a path, unless it is the one before.
+    fn version(&mut self, path: &Path, pending: &Pending, found: Found, at: u64) -> Option<Entry> {
         let is_same = found != Found::Unread && self.last.get(path) == Some(&found);
         if is_same && pending.done <= 1 {
-            return;
+            return None;
         }
-        self.entry(Entry::Version(Version {
+        self.last.insert(path.to_owned(), found.clone());
+        Some(Entry::Version(Version {
             path: path.to_string_lossy().into_owned(),
             since: pending.since.min(at),
             at,
-            found: found.clone(),
+            found,
             passed: pending.done.saturating_sub(1),
-        }));
-        self.last.insert(path.to_owned(), found);
+        }))
     }
 
-    fn entry(&mut self, entry: Entry) {
+    fn add(&mut self, entries: Vec<Entry>) {
         match &mut self.held {
-            Some(held) => held.push(entry),
-            None => self.write(&[entry]),
+            Some(held) => held.extend(entries),
+            None => self.write(&entries),
         }
     }
 
@@ -386,8 +415,8 @@ impl Recorder {
 enum Look {
     /// This, and when it last changed.
     Found(Found, Option<u64>),
-    /// It changed under the eye.
-    Moving,
+    /// A file that is to be read.
+    File(Metadata),
     /// A folder, which is no version of anything.
     Folder,
 }

@@ -5,12 +5,33 @@ mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
 
-use std::path::PathBuf;
+use std::{io, os::fd::BorrowedFd, path::PathBuf, time::Duration};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Watcher;
 #[cfg(not(target_os = "linux"))]
 pub(super) use other::Watcher;
+
+/// Waits for so long, or until `wake` can be read.
+pub(super) fn pause(wake: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+    let mut fds = [PollFd::from_borrowed_fd(wake, PollFlags::IN)];
+    match poll(&mut fds, Some(&timespec(time))) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
 
 /// Something that happened; paths are relative to the top.
 #[derive(Clone, Debug, PartialEq, Eq)]
