@@ -96,7 +96,12 @@ fn build(daemon: &Daemon, job: &Job, query: &ChangesQuery) -> Result<JobChanges,
     let patch =
         tree_diff::patch(&repository, &from.tree, &to.tree, Some(&paths)).map_err(between)?;
     let record = Record::read(&repository).map_err(between)?;
-    let gaps = record.gaps(&seen.states);
+    let spans = seen.spans();
+    let mut gaps = record.gaps(spans);
+    let is_watched = job.spec.workspace.is_shared() && daemon.last_config().version_stands_ms > 0;
+    if is_watched && record.is_missing(spans) {
+        gaps.push(unwatched(spans));
+    }
     let base_moved = apart::base_moved(daemon, &repository, job, (from, &paths))?;
     drop(repository);
     let (diff, artifact) = cut_diff(daemon, job, &patch, query.diff_limit)?;
@@ -278,6 +283,14 @@ impl Seen {
         })
     }
 
+    /// The states from which on something may have changed.
+    fn spans(&self) -> &[KeptState] {
+        match self.is_settled {
+            true => self.states.split_last().map_or(&[], |(_, before)| before),
+            false => &self.states,
+        }
+    }
+
     fn writers(&self) -> BTreeSet<String> {
         let began = self.states.iter().map(|state| state.writer.clone());
         began.chain(self.writing.iter().cloned()).collect()
@@ -395,6 +408,16 @@ fn view(change: tree_diff::Change, attributed: &Attributed) -> PathChange {
                 attribution::Evidence::AtWork => Evidence::AtWork,
             })
             .collect(),
+    }
+}
+
+/// The time of some states, in all or part of which nobody watched.
+fn unwatched(states: &[KeptState]) -> journal::Gap {
+    let time = |state: Option<&KeptState>| state.map_or(0, |state| state.at);
+    journal::Gap {
+        from: time(states.first()),
+        to: time(states.last()),
+        reason: "not all of it was watched".to_owned(),
     }
 }
 

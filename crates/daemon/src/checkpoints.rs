@@ -142,8 +142,9 @@ fn keep_now(daemon: &Arc<Daemon>, job: &Job, edge: (Edge, u32)) -> Result<(), Ch
     }
     let now = clock::now().0;
     if edge.0 == Edge::Before {
-        daemon.journals.start(daemon, &job.spec.tree);
         close_ended(daemon, &repository, now)?;
+        let resumes = !repository.open_writers()?.is_empty();
+        daemon.journals.start(daemon, &job.spec.tree, resumes);
     }
     record(daemon, &repository, || match take(daemon, &repository) {
         Ok(taken) => Ok(repository.keep(writer, edge, now, taken)?),
@@ -246,7 +247,9 @@ pub fn forget(daemon: &Daemon) {
                     let name = writer.split('.').next().unwrap_or(writer);
                     JobId::parse(name).is_some_and(|job| is_known(daemon, &job))
                 })
-            })?;
+            });
+            // The next time, where something is being kept in this very moment.
+            let forgotten = forgotten.unwrap_or(Ok(0))?;
             Ok((forgotten, repository.all_states()?.is_empty()))
         });
         match forgotten {

@@ -55,8 +55,12 @@ impl Journals {
     }
 
     fn started(&self, daemon: &Daemon, tree: &Path, resumes: bool) -> Option<Arc<ChangeJournal>> {
-        if let Some(journal) = self.of(tree) {
-            return Some(journal);
+        if let Some(known) = self.running().get_mut(tree)
+            && known.journal.is_alive()
+        {
+            // Else it could be ended for being idle.
+            known.idle_since = None;
+            return Some(Arc::clone(&known.journal));
         }
         let config = daemon.last_config();
         if config.version_stands_ms == 0 {
@@ -85,8 +89,9 @@ impl Journals {
 
     /// Starts to watch a tree in which somebody is about to write. Blocking for a
     /// moment, but not until everything is watched.
-    pub fn start(&self, daemon: &Daemon, tree: &Path) {
-        self.started(daemon, tree, false);
+    /// With `resumes`, others write there already.
+    pub fn start(&self, daemon: &Daemon, tree: &Path, resumes: bool) {
+        self.started(daemon, tree, resumes);
     }
 
     /// A state of the tree is about to be taken. Blocking, until everything is watched.
@@ -145,15 +150,14 @@ impl Journals {
     }
 
     /// Lets the journal of a tree keep nothing while objects are removed that nobody
-    /// needs. Blocking.
-    pub fn paused<T>(&self, tree: &Path, remove: impl FnOnce() -> T) -> T {
+    /// needs; none if it does not answer. Blocking.
+    pub fn paused<T>(&self, tree: &Path, remove: impl FnOnce() -> T) -> Option<T> {
         let journal = self.of(tree);
+        let is_paused = journal.as_ref().is_none_or(|journal| journal.pause(true));
+        let removed = is_paused.then(remove);
         if let Some(journal) = &journal {
-            journal.pause(true);
-        }
-        let removed = remove();
-        if let Some(journal) = &journal {
-            journal.pause(false);
+            // It goes on as soon as it can.
+            let _ = journal.pause(false);
         }
         removed
     }

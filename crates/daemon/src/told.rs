@@ -32,7 +32,10 @@ pub fn note(daemon: &Daemon, writer: &str, known: &mut Known) {
     };
     let told = Told::read(&daemon.home.job_events(&id), &known.top);
     let job = daemon.job(&id).ok().flatten();
-    if job.as_ref().is_some_and(ends_its_commands) {
+    let live = daemon.live.get(&id);
+    // What is not known of it may have been at any time.
+    let is_whole = told.is_whole && live.is_none_or(|live| !live.is_incomplete());
+    if is_whole && job.as_ref().is_some_and(ends_its_commands) {
         known.at_work.insert(writer.to_owned(), told.at_work);
     }
     known.reported.insert(writer.to_owned(), told.changed);
@@ -67,6 +70,8 @@ pub struct Told {
     open: HashMap<String, u64>,
     /// Patches that are at work so far.
     patches: HashMap<String, u64>,
+    /// Whether all events could be read.
+    is_whole: bool,
 }
 
 impl Told {
@@ -78,6 +83,7 @@ impl Told {
         while let Ok(page) = read_page(events, cursor, PAGE.0, PAGE.1) {
             page.events.iter().for_each(|event| told.follow(event, top));
             if page.at_end || page.next == cursor {
+                told.is_whole = page.at_end && events.exists();
                 break;
             }
             cursor = page.next;

@@ -34,13 +34,17 @@ const MOST_STATES: usize = 1_000;
 /// # Errors
 /// The path cannot be used, nothing is kept of its tree, or there is no such version.
 pub async fn of_file(daemon: &Arc<Daemon>, query: VersionsQuery) -> Result<FileVersions, ApiError> {
-    let (top, path) = placed(daemon, Path::new(&query.path))?;
+    let ended =
+        |error: tokio::task::JoinError| ApiError::new(RequestCode::Internal, error.to_string());
+    let placing = tokio::task::spawn_blocking({
+        let (daemon, path) = (Arc::clone(daemon), PathBuf::from(&query.path));
+        move || placed(&daemon, &path)
+    });
+    let (top, path) = placing.await.map_err(ended)??;
     let _turn = checkpoints::turn(&top).await;
     let daemon = Arc::clone(daemon);
     let reading = tokio::task::spawn_blocking(move || read(&daemon, &top, path, &query));
-    reading
-        .await
-        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+    reading.await.map_err(ended)?
 }
 
 /// The working tree of a file of which states are kept, and its path within. The file

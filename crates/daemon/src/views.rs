@@ -162,7 +162,8 @@ fn violations(job: &Job) -> Vec<ViolationView> {
 }
 
 fn conflicts(job: &Job) -> Vec<ConflictNote> {
-    let last = |finding: &Finding| matches!(finding, Finding::TakenBack(_));
+    // What could not be told apart is still there.
+    let last = |finding: &Finding| matches!(finding, Finding::TakenBack(taken) if taken.inseparable.is_empty());
     let undone = job.findings.iter().rposition(last).unwrap_or(0);
     let found = job.findings.iter().enumerate();
     let found = found.filter_map(|(at, finding)| match finding {

@@ -291,14 +291,17 @@ pub fn is_undecided(daemon: &Daemon, job: &JobId) -> bool {
     let (Some(owner), Some(folder)) = (job.spec.workspace.own(), own_folder(daemon, &job)) else {
         return false;
     };
-    let source = fs_err::read_to_string(folder.join(SOURCE));
-    let Ok(source) = source.map(PathBuf::from) else {
-        return false;
+    let source = match fs_err::read_to_string(folder.join(SOURCE)) {
+        Ok(source) => PathBuf::from(source),
+        // It was removed when that was decided.
+        Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
     };
     let states = checkpoints::open(daemon, &source)
         .and_then(|repository| repository.states_of_own_tree(owner.as_str()));
     match states {
         Ok(states) => match (states.first(), states.last()) {
+            // Without a result nobody knows what it did.
+            (Some(_), Some(last)) if last.edge == Edge::Base => checkpoints::are_kept(&job),
             (Some(base), Some(last)) => base.checkpoint != last.checkpoint,
             _ => false,
         },

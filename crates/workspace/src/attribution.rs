@@ -37,7 +37,7 @@ pub enum Evidence {
 type Tolerance = (u64, u64);
 
 /// As it mostly is.
-const CLOSE: Tolerance = (10, 5);
+const CLOSE: Tolerance = (30, 15);
 
 /// As it may be on a busy machine: where else nobody was at work.
 const WIDE: Tolerance = (250, 50);

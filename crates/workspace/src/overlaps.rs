@@ -214,7 +214,12 @@ fn survives(
         .into_iter()
         .flatten()
         .map(|side: &Side| side.object.as_str());
-    let contents = objects::contents(repository, names)?;
+    let names: Vec<&str> = names.collect();
+    let contents = objects::contents(repository, names.iter().copied())?;
+    if names.iter().any(|name| !contents.contains_key(*name)) {
+        // What is lost tells nothing.
+        return Ok(true);
+    }
     let text = |side: &Side| contents.get(&side.object).cloned().unwrap_or_default();
     let before = step.before.as_ref().map(text).unwrap_or_default();
     let merged = crate::merge::three_way(repository, &text(now), &before, &text(mine))?;

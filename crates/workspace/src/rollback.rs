@@ -239,7 +239,9 @@ impl Plan<'_> {
             };
             for step in some {
                 work.take(step, &mut report)?;
-                taken(&step.change.path);
+                if !self.dry_run {
+                    taken(&step.change.path);
+                }
             }
         }
         report.restored.sort();

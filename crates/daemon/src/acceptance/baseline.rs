@@ -1,13 +1,17 @@
 //! Whether a strict job finds the clean tree that it expects.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
 use convoke_api::error::{ApiError, RequestCode};
 use convoke_core::{coordination::some, job::Job};
-use convoke_workspace::repository;
+use convoke_workspace::{attribution::Known, repository};
 
 use super::Built;
-use crate::{error_chain, observe, state::Daemon};
+use crate::{changes, checkpoints, error_chain, observe, state::Daemon, strict, told};
 
 /// What a strict job can be instead, and what makes its tree clean.
 const CHOICES: &str = "commit or stash them yourself, or start the job with `coordination: \"dirty\"` \
@@ -80,10 +84,14 @@ fn refusal(daemon: &Daemon, tree: &Path) -> Option<ApiError> {
             );
         }
     };
-    if status.is_empty() || is_theirs(daemon, tree) {
+    let paths: Vec<String> = status.into_iter().map(|entry| entry.path).collect();
+    let paths = match first_live(daemon, tree) {
+        Some(first) => others_changes(daemon, &first).unwrap_or(paths),
+        None => paths,
+    };
+    if paths.is_empty() {
         return None;
     }
-    let paths: Vec<String> = status.into_iter().map(|entry| entry.path).collect();
     let message = format!(
         "`coordination` is strict, but the working tree {shown} is not clean: {} not committed",
         match paths.len() {
@@ -94,10 +102,9 @@ fn refusal(daemon: &Daemon, tree: &Path) -> Option<ApiError> {
     Some(ApiError::new(RequestCode::TreeDirty, message).with_hint(CHOICES))
 }
 
-/// Whether the changes in a tree came since a strict job began there that is live:
-/// the tree was clean then, so that what it began with still is what others begin
-/// with.
-fn is_theirs(daemon: &Daemon, tree: &Path) -> bool {
+/// The live strict job that began first in a tree, if the tree was clean then: what it
+/// began with is what others begin with, too.
+fn first_live(daemon: &Daemon, tree: &Path) -> Option<Job> {
     let mut live: Vec<Job> = {
         let dispatcher = daemon.dispatcher();
         let jobs = dispatcher.jobs();
@@ -109,6 +116,39 @@ fn is_theirs(daemon: &Daemon, tree: &Path) -> bool {
     live.sort_by_key(|job| (job.started_at, job.accepted_seq));
     // Of one that has only just been started it is not known yet; it has written
     // nothing.
-    let first = live.iter().find_map(|job| observe::before_of(daemon, job));
-    first.is_some_and(|before| before.status.is_empty())
+    let known = live
+        .into_iter()
+        .find_map(|job| Some((observe::before_of(daemon, &job)?, job)));
+    known
+        .filter(|(before, _)| before.status.is_empty())
+        .map(|(_, job)| job)
+}
+
+/// Paths that changed since a job began and that no job can have changed; none if
+/// that is not known.
+fn others_changes(daemon: &Daemon, job: &Job) -> Option<Vec<String>> {
+    let repository = checkpoints::open(daemon, &job.spec.tree).ok()?;
+    let states = repository.states().ok()?;
+    let first = strict::began(&states, job)?;
+    let now = checkpoints::take(daemon, &repository).ok()?;
+    let writing = changes::writing_at(&states[..first]);
+    let spans = changes::spans(&repository, (first, &states[first..]), &writing, &now).ok()?;
+    let mut known = Known {
+        top: repository.top().to_owned(),
+        ..Known::default()
+    };
+    let writers = spans.iter().flat_map(|one| &one.span.writers);
+    for writer in writers.collect::<BTreeSet<_>>() {
+        told::note(daemon, writer, &mut known);
+    }
+    let mut paths = BTreeSet::new();
+    for span in spans.iter().map(|one| &one.span) {
+        for (path, steps) in &span.changed {
+            let of_nobody = |step| known.whose(span, path, step).writers.is_empty();
+            if steps.iter().any(of_nobody) {
+                paths.insert(path.clone());
+            }
+        }
+    }
+    Some(paths.into_iter().collect())
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use convoke_api::error::{ApiError, RequestCode};
+use convoke_api::{
+    changes::ConflictKind,
+    error::{ApiError, RequestCode},
+};
 use convoke_core::{
     coordination::Clash,
     dispatcher::Verdict,
@@ -10,6 +13,7 @@ use convoke_core::{
     ids::JobId,
     job::Job,
     lifecycle::{JobEnd, Outcome},
+    spec::Work,
 };
 use convoke_workspace::private_repository::PrivateRepository;
 
@@ -41,6 +45,10 @@ pub async fn judged(daemon: &Arc<Daemon>, job: &Job, verdict: Verdict) -> Verdic
     }
 }
 
+fn is_agent(job: &Job) -> bool {
+    matches!(job.spec.work, Work::Agent(_))
+}
+
 async fn clash(daemon: &Arc<Daemon>, job: &Job) -> Result<Option<Clash>, ApiError> {
     let trees = checkpoints::folder(daemon);
     if PrivateRepository::was_alone(&trees, &job.spec.tree, job.id.as_str()) {
@@ -57,7 +65,13 @@ async fn clash(daemon: &Arc<Daemon>, job: &Job) -> Result<Option<Clash>, ApiErro
         let others = conflict.job_ids.iter().filter_map(|id| JobId::parse(id));
         for other in others.filter(|other| *other != job.id) {
             let known = daemon.job(&other).ok().flatten();
-            if known.is_some_and(|other| other.spec.is_strict()) {
+            // Programs are at work all the time: what changed twice may well be one's.
+            let is_agents = |other: &Job| [other, job].iter().all(|one| is_agent(one));
+            let counts = |other: &Job| {
+                other.spec.is_strict()
+                    && (conflict.kind != ConflictKind::Possible || is_agents(other))
+            };
+            if known.as_ref().is_some_and(counts) {
                 clash.0.insert(other);
                 clash.1.insert(conflict.path.clone());
             }

@@ -8,7 +8,15 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Stdio},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::private_repository::command;
+
+/// How long git may take for one file.
+const ANSWERS_WITHIN: Timespec = Timespec {
+    tv_sec: 3,
+    tv_nsec: 0,
+};
 
 /// Keeps contents.
 #[derive(Debug)]
@@ -23,6 +31,19 @@ struct Program {
     child: Child,
     paths: ChildStdin,
     names: BufReader<ChildStdout>,
+}
+
+impl Program {
+    /// Waits for an answer: a pipe that was put in place of a file would hold git up
+    /// for ever.
+    fn answers(&self) -> io::Result<()> {
+        let names = self.names.get_ref();
+        let mut fds = [PollFd::new(names, PollFlags::IN)];
+        match poll(&mut fds, Some(&ANSWERS_WITHIN))? {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Drop for Program {
@@ -77,6 +98,9 @@ impl Blobs {
         program.paths.write_all(&lines)?;
         for _ in paths {
             let mut name = String::new();
+            if program.names.buffer().is_empty() {
+                program.answers()?;
+            }
             program.names.read_line(&mut name)?;
             match name.trim_end() {
                 "" => return Err(io::Error::other("git could not read it")),

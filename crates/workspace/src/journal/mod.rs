@@ -22,8 +22,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rustix::pipe::{PipeFlags, pipe_with};
-
 pub(crate) use log::Log;
 pub use log::{Entry, Found, Gap, Version};
 use recorder::{Recorder, wall_now};
@@ -82,7 +80,12 @@ impl ChangeJournal {
     /// # Errors
     /// No thread can be started.
     pub fn start(options: JournalOptions, resumes: bool) -> io::Result<Self> {
-        let (read, wake) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Both ends are closed for programs that are started.
+        let (read, wake) = std::io::pipe()?;
+        let (read, wake) = (OwnedFd::from(read), OwnedFd::from(wake));
+        for end in [&read, &wake] {
+            rustix::io::ioctl_fionbio(end, true)?;
+        }
         let (commands, orders) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("changes".to_owned())
@@ -117,8 +120,10 @@ impl ChangeJournal {
 
     /// Keeps nothing for a while, so that objects can be removed that nobody needs; or
     /// goes on.
-    pub fn pause(&self, paused: bool) {
-        self.ask(|done| Command::Pause(paused, done));
+    /// False if it does not answer: it may be keeping something still.
+    #[must_use]
+    pub fn pause(&self, paused: bool) -> bool {
+        self.ask(|done| Command::Pause(paused, done))
     }
 
     /// Whether it answers. If it does not, less is known of what changed; nothing else
@@ -148,7 +153,7 @@ impl Drop for ChangeJournal {
 
 fn run(options: JournalOptions, orders: &Receiver<Command>, wake: &OwnedFd, resumes: bool) {
     let last_entry = resumes.then(|| last_entry(&options.repository));
-    let Ok(mut recorder) = Recorder::start(options) else {
+    let Ok(mut recorder) = Recorder::start(options, resumes) else {
         return;
     };
     if let Some(since) = last_entry {

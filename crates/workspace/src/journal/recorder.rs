@@ -23,6 +23,13 @@ const MOST_FOLDERS: usize = 50_000;
 /// How long after something happened more is waited for.
 const GATHERS: Duration = Duration::from_millis(8);
 
+/// How many times the size of the largest file is kept of one file at most, all its
+/// versions together, while somebody writes.
+const MOST_TIMES: u64 = 4;
+
+/// Entries that wait for a disk that takes none.
+const MOST_UNSAVED: usize = 10_000;
+
 /// Files that are read at once.
 const AT_ONCE: usize = 64;
 
@@ -36,6 +43,8 @@ const MOST_DELAY: u64 = 5_000;
 /// A path that was touched and not looked at since.
 #[derive(Debug)]
 struct Pending {
+    /// It was touched after this: everything before had been read by then.
+    after: u64,
     since: u64,
     last: Instant,
     last_wall: u64,
@@ -54,7 +63,12 @@ pub(super) struct Recorder {
     pending: BTreeMap<PathBuf, Pending>,
     /// What each path was last found to be.
     last: HashMap<PathBuf, Found>,
-    folders: usize,
+    /// Bytes that are kept of each path, while somebody writes.
+    stored: HashMap<PathBuf, u64>,
+    /// When everything that had happened was read.
+    read_until: u64,
+    /// What could not be written yet.
+    unsaved: Vec<Entry>,
     /// Whether anybody writes: else nothing is kept.
     active: bool,
     /// What is seen while a state is taken comes after it.
@@ -68,7 +82,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Files cannot be watched.
-    pub fn start(options: JournalOptions) -> io::Result<Self> {
+    pub fn start(options: JournalOptions, resumes: bool) -> io::Result<Self> {
         let exclude = options.repository.join("info/exclude");
         let mut recorder = Self {
             watcher: Watcher::new(options.top.clone())?,
@@ -77,9 +91,12 @@ impl Recorder {
             log: Log::of(&options.repository),
             pending: BTreeMap::new(),
             last: HashMap::new(),
-            folders: 0,
+            stored: HashMap::new(),
+            read_until: wall_now(),
+            unsaved: Vec::new(),
             active: true,
-            held: None,
+            // What is to be said of the beginning comes after the first state.
+            held: (!resumes).then(Vec::new),
             paused: false,
             options,
         };
@@ -97,16 +114,25 @@ impl Recorder {
         let due = due.filter(|_| !self.paused);
         let timeout =
             due.map(|last| (last + self.quiet()).saturating_duration_since(Instant::now()));
-        let notices = self.watcher.wait(wake, timeout)?;
-        if !notices.is_empty() {
-            self.note(notices);
+        self.watcher.wait(wake, timeout)?;
+        if self.read()? {
             // Whoever writes one file soon writes the next: that is read together.
             watcher::pause(wake, GATHERS)?;
-            let notices = self.watcher.read()?;
-            self.note(notices);
+            self.read()?;
         }
         self.settle();
         Ok(())
+    }
+
+    /// Notes what happened; whether anything did.
+    fn read(&mut self) -> io::Result<bool> {
+        let now = wall_now();
+        let notices = self.watcher.read()?;
+        let any = !notices.is_empty();
+        self.note(notices);
+        // What comes later happened later.
+        self.read_until = now;
+        Ok(any)
     }
 
     /// How long a file is left alone before it is read: less than what a version must
@@ -119,8 +145,9 @@ impl Recorder {
     /// until [`Self::mark`]. A state is about to be taken, so that nothing need be
     /// read for its sake.
     pub fn hold(&mut self) -> io::Result<()> {
-        let notices = self.watcher.read()?;
-        self.note(notices);
+        self.read()?;
+        // What is written while the state is taken may be missing in it.
+        self.active = true;
         let mut entries = Vec::new();
         for (path, pending) in std::mem::take(&mut self.pending) {
             if self.counts(&path) {
@@ -145,6 +172,7 @@ impl Recorder {
         if !active {
             self.pending.clear();
             self.last.clear();
+            self.stored.clear();
         }
     }
 
@@ -188,6 +216,7 @@ impl Recorder {
         if self.active {
             let at = self.moved_at(&path, wall_now());
             let now = Pending {
+                after: at,
                 since: at,
                 last: Instant::now(),
                 last_wall: at,
@@ -203,7 +232,9 @@ impl Recorder {
             return;
         }
         let wall = wall_now();
+        let after = self.read_until;
         let pending = self.pending.entry(path).or_insert(Pending {
+            after,
             since: wall,
             last: Instant::now(),
             last_wall: wall,
@@ -219,12 +250,17 @@ impl Recorder {
     fn watch(&mut self, folder: &Path, changed_since: Option<u64>) {
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
-            if self.folders >= MOST_FOLDERS {
+            if self.watcher.count() >= MOST_FOLDERS {
                 return self.gap(wall_now(), "the tree has too many folders to watch");
             }
             match self.watcher.watch(&folder) {
-                Ok(()) => self.folders += 1,
+                Ok(()) => {}
                 Err(error) if is_gone(&error) => continue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let reason = format!("{} cannot be watched: {error}", folder.display());
+                    self.gap(wall_now(), &reason);
+                    continue;
+                }
                 Err(error) => {
                     let reason = format!("{} cannot be watched: {error}", folder.display());
                     return self.gap(wall_now(), &reason);
@@ -256,7 +292,6 @@ impl Recorder {
         let from = self.pending.values().map(|one| one.since).min();
         // What was told before was noted a moment ago.
         let from = from.unwrap_or_else(wall_now).saturating_sub(1_000);
-        self.folders = 0;
         self.watch(Path::new(""), Some(from));
         self.gap(from, "the system could not keep up with what was written");
     }
@@ -273,7 +308,8 @@ impl Recorder {
             .filter(|(_, one)| one.last.elapsed() >= quiet)
             .map(|(path, _)| path.clone())
             .collect();
-        for some in due.chunks(AT_ONCE) {
+        // What happens meanwhile is read before the next ones.
+        if let Some(some) = due.chunks(AT_ONCE).next() {
             self.keep(some);
         }
     }
@@ -306,6 +342,7 @@ impl Recorder {
                         self.put_back(path.clone(), pending);
                         continue;
                     }
+                    *self.stored.entry(path.clone()).or_default() += before.len();
                     let found = object.map_or(Found::Unread, |object| Found::File {
                         mode: mode_of(&before).to_owned(),
                         object,
@@ -314,7 +351,7 @@ impl Recorder {
                 }
             };
             // The time of a file says nothing of when its folder was moved.
-            let at = at.filter(|at| *at + CLOCK_LAGS >= pending.since);
+            let at = at.filter(|at| *at + CLOCK_LAGS >= pending.after);
             let at = at.unwrap_or_else(|| self.moved_at(path, pending.last_wall));
             entries.extend(self.version(path, &pending, found, at.min(wall_now())));
         }
@@ -347,7 +384,12 @@ impl Recorder {
         }
         let at = Some(changed_at(&meta));
         if meta.is_file() && meta.len() <= self.options.largest {
-            return Look::File(meta);
+            let kept = self.stored.get(path).copied().unwrap_or_default();
+            // One that grows and grows would fill the disk with its versions.
+            return match kept + meta.len() <= self.options.largest * MOST_TIMES {
+                true => Look::File(meta),
+                false => Look::Found(Found::Unread, at),
+            };
         }
         let link = meta.is_symlink().then(|| std::fs::read_link(&full));
         let Some(Ok(to)) = link else {
@@ -391,7 +433,11 @@ impl Recorder {
         self.last.insert(path.to_owned(), found.clone());
         Some(Entry::Version(Version {
             path: path.to_string_lossy().into_owned(),
-            since: pending.since.min(at),
+            // Its own time is that of the last change.
+            since: match pending.done {
+                0 | 1 => at,
+                _ => pending.since.min(at).max(pending.after.min(at)),
+            },
             at,
             found,
             passed: pending.done.saturating_sub(1),
@@ -405,9 +451,13 @@ impl Recorder {
         }
     }
 
-    fn write(&self, entries: &[Entry]) {
-        // Without it changes are told apart by the states alone.
-        let _ = self.log.append(entries);
+    fn write(&mut self, entries: &[Entry]) {
+        self.unsaved.extend_from_slice(entries);
+        // Tried again with the next ones. Without them changes are told apart by the
+        // states alone.
+        if self.log.append(&self.unsaved).is_ok() || self.unsaved.len() > MOST_UNSAVED {
+            self.unsaved.clear();
+        }
     }
 }
 

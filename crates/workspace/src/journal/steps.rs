@@ -1,7 +1,7 @@
 //! Puts the log together with the states around it: which versions each path went
 //! through between two states.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Entry, Found, Gap, Version, log::Log};
 use crate::{
@@ -41,11 +41,19 @@ impl Record {
         let folder = repository.folder();
         let entries = Log::of(folder).read().map_err(io_error("read", folder))?;
         let mut spans: HashMap<String, Vec<Entry>> = HashMap::new();
+        let mut repeated = HashSet::new();
         let mut current = None;
         for entry in entries {
             match entry {
                 Entry::State { id } => {
-                    spans.entry(id.clone()).or_default();
+                    // Of two of one name it is not known which is meant.
+                    let is_first = !spans.contains_key(&id) && !repeated.contains(&id);
+                    if is_first {
+                        spans.insert(id.clone(), Vec::new());
+                    } else {
+                        spans.remove(&id);
+                        repeated.insert(id.clone());
+                    }
                     current = Some(id);
                 }
                 entry => {
@@ -60,14 +68,23 @@ impl Record {
 
     /// What is on record from one of some states on; nothing where nobody watched. A
     /// writer that was lost ends no span here: no state was taken then.
-    fn after(&self, states: &[KeptState], at: usize) -> Option<&[Entry]> {
-        let taken = states[..=at]
-            .iter()
-            .rposition(|state| state.edge != Edge::Lost)?;
-        self.spans.get(&states[taken].id).map(Vec::as_slice)
+    fn after(&self, states: &[KeptState], at: usize) -> Option<Vec<&Entry>> {
+        let is_taken = |state: &KeptState| state.edge != Edge::Lost;
+        let taken = states[..=at].iter().rposition(is_taken)?;
+        let entries = self.spans.get(&states[taken].id)?;
+        let from = states[taken + 1..=at].last().map(|lost| lost.at);
+        let to = states.get(at + 1).filter(|next| !is_taken(next));
+        let is_within = |entry: &&Entry| match entry {
+            Entry::Version(version) => {
+                from.is_none_or(|from| version.at >= from) && to.is_none_or(|to| version.at < to.at)
+            }
+            _ => true,
+        };
+        Some(entries.iter().filter(is_within).collect())
     }
 
-    /// Spans of time within some states over which it is not complete.
+    /// Spans of time from some states on over which it is not complete, as far as
+    /// anybody watched.
     #[must_use]
     pub fn gaps(&self, states: &[KeptState]) -> Vec<Gap> {
         let entries = states.iter().filter_map(|state| self.spans.get(&state.id));
@@ -76,6 +93,13 @@ impl Record {
             _ => None,
         });
         gaps.collect()
+    }
+
+    /// Whether nobody watched from one of some states on.
+    #[must_use]
+    pub fn is_missing(&self, states: &[KeptState]) -> bool {
+        let mut taken = states.iter().filter(|state| state.edge != Edge::Lost);
+        taken.any(|state| !self.spans.contains_key(&state.id))
     }
 
     /// The changes between one of some states and the next, or the end.
@@ -96,14 +120,16 @@ impl Record {
             return Ok(Steps::new());
         }
         let mut chains = Chains::of(changes);
-        chains.add_paths(repository, from, entries)?;
+        chains.add_paths(repository, from, &entries)?;
+        let mut gaps = Vec::new();
         for entry in entries {
-            if let Entry::Version(version) = entry {
-                chains.follow(version);
+            match entry {
+                Entry::Version(version) => chains.follow(version),
+                Entry::Gap(gap) => gaps.push(gap.from),
+                Entry::State { .. } => {}
             }
         }
-        let is_sure = !entries.iter().any(|entry| matches!(entry, Entry::Gap(_)));
-        Ok(chains.end(is_sure))
+        Ok(chains.end(&gaps))
     }
 }
 
@@ -143,7 +169,7 @@ impl Chains {
         &mut self,
         repository: &PrivateRepository,
         tree: &str,
-        entries: &[Entry],
+        entries: &[&Entry],
     ) -> Result<(), PrivateRepositoryError> {
         let touched = entries.iter().filter_map(|entry| match entry {
             Entry::Version(version) if !self.by_path.contains_key(&version.path) => {
@@ -180,11 +206,16 @@ impl Chains {
         }
     }
 
-    fn end(self, is_sure: bool) -> Steps {
+    /// What each path went through. `gaps` are the beginnings of times in which not
+    /// everything was seen: the next change of a path hides what happened then.
+    fn end(self, gaps: &[u64]) -> Steps {
         let ended = self.by_path.into_iter().map(|(path, chain)| {
             let mut steps = chain.end();
-            if !is_sure {
-                steps.iter_mut().for_each(|step| step.when = None);
+            for gap in gaps {
+                let is_next = |step: &&mut Step| step.when.is_none_or(|(_, at)| at >= *gap);
+                if let Some(step) = steps.iter_mut().find(is_next) {
+                    step.when = None;
+                }
             }
             (path, steps)
         });
@@ -278,7 +309,7 @@ mod tests {
         let mut chains = chains(&[("f", Some(side("0")), Some(side("2")))]);
         chains.follow(&version("f", 10, file("1")));
         chains.follow(&version("f", 20, Found::Unread));
-        let steps = chains.end(true);
+        let steps = chains.end(&[]);
         let shown: Vec<_> = steps["f"]
             .iter()
             .map(|step| (step.when, step.after.clone()))
@@ -294,12 +325,16 @@ mod tests {
     fn what_was_not_seen_has_no_time() {
         let mut unseen = chains(&[("f", Some(side("0")), Some(side("2")))]);
         unseen.follow(&version("f", 10, file("1")));
-        let steps = unseen.end(true);
+        let steps = unseen.end(&[]);
         assert_eq!(steps["f"].len(), 2);
         assert_eq!(steps["f"][1].when, None);
-        let mut doubted = chains(&[("f", None, Some(side("1")))]);
-        doubted.follow(&version("f", 10, file("1")));
-        assert_eq!(doubted.end(false)["f"][0].when, None);
+        let mut doubted = chains(&[("f", None, Some(side("3")))]);
+        for (at, text) in [(10, "1"), (30, "2"), (40, "3")] {
+            doubted.follow(&version("f", at, file(text)));
+        }
+        let steps = doubted.end(&[20]);
+        let times: Vec<_> = steps["f"].iter().map(|step| step.when).collect();
+        assert_eq!(times, [Some((10, 10)), None, Some((40, 40))]);
     }
 
     #[test]
@@ -311,7 +346,7 @@ mod tests {
         chains.follow(&version("f", 10, file("1")));
         chains.follow(&version("f", 20, file("0")));
         chains.follow(&version("g", 20, file("0")));
-        let steps = chains.end(true);
+        let steps = chains.end(&[]);
         assert_eq!(steps["f"].len(), 2);
         assert!(!steps.contains_key("g"));
     }
@@ -325,7 +360,7 @@ mod tests {
         ]);
         chains.follow(&version("d", 10, Found::Gone));
         chains.follow(&version("e/f", 10, file("0")));
-        let steps = chains.end(true);
+        let steps = chains.end(&[]);
         assert_eq!(steps.keys().collect::<Vec<_>>(), ["d/f", "e/f"]);
         assert_eq!(steps["d/f"][0].when, Some((10, 10)));
     }

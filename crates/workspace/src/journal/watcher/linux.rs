@@ -68,25 +68,25 @@ impl Watcher {
         Ok(())
     }
 
-    /// What happened; waits for it until `wake` can be read or the time is over.
+    /// How many folders are watched.
+    pub fn count(&self) -> usize {
+        self.watches.len()
+    }
+
+    /// Waits until something happens, `wake` can be read or the time is over.
     ///
     /// # Errors
     /// The queue cannot be read.
-    pub fn wait(
-        &mut self,
-        wake: BorrowedFd<'_>,
-        timeout: Option<Duration>,
-    ) -> io::Result<Vec<Notice>> {
+    pub fn wait(&self, wake: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.map(super::timespec);
         let mut fds = [
             PollFd::from_borrowed_fd(self.queue.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(wake, PollFlags::IN),
         ];
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        self.read()
     }
 
     /// What happened, without waiting.
@@ -174,9 +174,9 @@ mod tests {
     use super::*;
 
     fn woken(watcher: &mut Watcher, wake: &OwnedFd) -> Vec<Notice> {
-        watcher
-            .wait(wake.as_fd(), Some(Duration::from_secs(10)))
-            .expect("a look")
+        let timeout = Some(Duration::from_secs(10));
+        watcher.wait(wake.as_fd(), timeout).expect("a look");
+        watcher.read().expect("a look")
     }
 
     #[test]

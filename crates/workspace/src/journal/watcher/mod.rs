@@ -34,6 +34,7 @@ fn timespec(time: Duration) -> Timespec {
 }
 
 /// Something that happened; paths are relative to the top.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
     /// A file was written, or its mode was set.
