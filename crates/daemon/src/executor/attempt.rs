@@ -128,9 +128,9 @@ pub async fn adopt(daemon: Arc<Daemon>, id: JobId, attempt: u32) {
     tokio::join!(
         async {
             // Before what is to be undone is undone it has not begun.
-            let is_undone = job.to_undo().is_none();
+            let may_begin = job.to_undo().is_none();
             tokio::join!(observe::before_if_missing(&daemon, &job, attempt), async {
-                if is_undone {
+                if may_begin {
                     checkpoints::before_if_missing(&daemon, &job, attempt).await;
                 }
             });

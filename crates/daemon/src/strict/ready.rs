@@ -9,7 +9,7 @@ use convoke_core::{
     job::Job,
 };
 
-use super::undo;
+use super::undo::{self, WHOLE_TREE};
 use crate::{checkpoints, error_chain, state::Daemon};
 
 /// Makes the tree of a strict job ready for its attempt; of others nothing is asked.
@@ -33,7 +33,14 @@ pub async fn ready(daemon: &Arc<Daemon>, job: &Job, attempt: u32) -> Result<(), 
     }
     let now = daemon.dispatcher().job(&job.id).cloned();
     let taken = now.as_ref().and_then(Job::taken_back);
-    if let Some(taken) = taken.filter(|taken| !taken.inseparable.is_empty()) {
+    let stuck = taken.filter(|taken| !taken.inseparable.is_empty());
+    if stuck.is_some_and(|taken| taken.inseparable == [WHOLE_TREE]) {
+        return Err(failed(format!(
+            "strict coordination: the state of {tree} after the earlier run of {} is not kept, so that what it did cannot be taken back; it stays as it is",
+            job.id
+        )));
+    }
+    if let Some(taken) = stuck {
         return Err(failed(format!(
             "strict coordination: {} changed {} while others did, and what each of them did there cannot be told apart; the files stay as they are, those before are beside them where there were any",
             job.id,
@@ -48,7 +55,10 @@ pub async fn ready(daemon: &Arc<Daemon>, job: &Job, attempt: u32) -> Result<(), 
             let open = repository.and_then(|repository| repository.is_open(job.id.as_str()));
             match open {
                 Ok(true) => None,
-                Ok(false) => Some(checkpoints::failure(&daemon, &job.id).unwrap_or_default()),
+                Ok(false) => {
+                    let why = checkpoints::failure(&daemon, &job.id);
+                    Some(why.unwrap_or_else(|| "`workspace.checkpoints` is false".to_owned()))
+                }
                 Err(error) => Some(error_chain(&error)),
             }
         }

@@ -30,6 +30,9 @@ use crate::{
     told,
 };
 
+/// Stands for all paths, of a job of which it is not known what it did.
+pub(super) const WHOLE_TREE: &str = ".";
+
 /// Most paths of each kind that are kept on record.
 const MOST_PATHS: usize = 200;
 
@@ -184,7 +187,7 @@ impl Undo<'_> {
         // What it did up to its end is not known.
         let unknown = jobs.iter().filter(|job| !is_member(job));
         let mut stuck: Inseparable = unknown
-            .map(|job| (job.id.to_string(), BTreeSet::from([".".to_owned()])))
+            .map(|job| (job.id.to_string(), BTreeSet::from([WHOLE_TREE.to_owned()])))
             .collect();
         let all = Plan::of(&self.record, &members);
         // A job that stays is one of the others for those that are left.

@@ -127,11 +127,16 @@ impl Layer {
                 fs_err::set_permissions(&above, mode)?;
             }
         }
-        // A mark that something was removed gives way.
-        if look(folder)?.is_some_and(|meta| is_mark(&meta)) {
+        // A mark that something was removed gives way; what was removed stays so.
+        let was_removed = look(folder)?.is_some_and(|meta| is_mark(&meta));
+        if was_removed {
             fs_err::remove_file(folder)?;
         }
-        fs_err::create_dir(folder)
+        fs_err::create_dir(folder)?;
+        match was_removed {
+            true => super::written::set_opaque(folder),
+            false => Ok(()),
+        }
     }
 
     fn within<'a>(&self, path: &'a Path) -> io::Result<&'a Path> {

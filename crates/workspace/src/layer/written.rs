@@ -9,9 +9,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
 };
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fgetxattr, openat, statat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, XattrFlags, fgetxattr, openat, setxattr, statat,
+};
 
 use super::{Layer, is_below, path_of};
 use crate::checkpoint::{SkipReason, Skipped};
@@ -76,6 +79,9 @@ impl Written {
     }
 }
 
+/// How deep folders are looked into: each takes an open file.
+const DEEPEST: usize = 200;
+
 /// What lies in a layer now.
 pub(super) fn of(layer: &Layer) -> io::Result<Written> {
     let mut written = Written::default();
@@ -104,6 +110,11 @@ impl Walk<'_> {
             if name != b"." && name != b".." {
                 names.push(name);
             }
+        }
+        if path.iter().filter(|byte| **byte == b'/').count() > DEEPEST {
+            written.folders.insert(path.clone());
+            written.skipped.insert(path, (SkipReason::Unreadable, None));
+            return Ok(());
         }
         if !path.is_empty() && self.is_repository(&path, &names, shows) {
             let meta = rustix::fs::fstat(&folder)?;
@@ -203,12 +214,21 @@ pub fn has_user_attributes() -> bool {
     !rustix::process::geteuid().is_root() || !is_initial()
 }
 
-/// Whether nothing of the folder beneath shows through.
-pub(super) fn is_opaque(folder: impl AsFd) -> bool {
-    let name = match has_user_attributes() {
+/// Name of the attribute that lets nothing of the folder beneath show through.
+fn opaque() -> &'static str {
+    match has_user_attributes() {
         true => "user.overlay.opaque",
         false => "trusted.overlay.opaque",
-    };
+    }
+}
+
+/// Whether nothing of the folder beneath shows through.
+pub(super) fn is_opaque(folder: impl AsFd) -> bool {
     let mut value = [0_u8; 1];
-    fgetxattr(folder, name, &mut value).is_ok_and(|length| value[..length] == *b"y")
+    fgetxattr(folder, opaque(), &mut value).is_ok_and(|length| value[..length] == *b"y")
+}
+
+/// Lets nothing of the folder beneath show through.
+pub(super) fn set_opaque(folder: &Path) -> io::Result<()> {
+    Ok(setxattr(folder, opaque(), b"y", XattrFlags::empty())?)
 }
