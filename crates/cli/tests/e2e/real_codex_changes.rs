@@ -88,3 +88,43 @@ fn workers_on_different_files_are_told_apart() {
         head
     );
 }
+
+/// Two workers at once that change the same file by their shells, of which neither
+/// tells: what was seen tells them apart.
+#[test]
+fn a_file_that_two_workers_changed_and_told_nothing_of_is_a_conflict() {
+    let Some(codex) = real_codex() else { return };
+    let world = CodexWorld::unregistered(&codex, Script::default());
+    fs_err::write(world.work().join("f"), "1\n2\n3\n4\n5\n6\n7\n").expect("written");
+    let edits = |line: u32| Step::shell(format!("sed -i '{line}s/.*/changed/' f"));
+    let start = |name: &str, steps: &[Step]| {
+        world.spawn_worker(&["-s", "workspace-write", "--label", name], steps)
+    };
+    // Neither runs a command while the other one does.
+    let one = [edits(1), Step::DelayMs(3_000), Step::say("done")];
+    let two = [Step::DelayMs(1_200), edits(7), Step::say("done")];
+    let jobs = [start("one", &one), start("two", &two)];
+    for job in &jobs {
+        world.completed(job);
+        assert_eq!(world.json(&["changes", job])["unreported"], json!(["f"]));
+    }
+    let found = world.json(&["conflicts"])["conflicts"].clone();
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{found:#}");
+    let conflict = &found[0];
+    assert_eq!(
+        (&conflict["path"], &conflict["kind"]),
+        (&json!("f"), &json!("overlap"))
+    );
+    assert_eq!(conflict["jobIds"], json!(jobs));
+    let hunks = json!([
+        {"jobId": jobs[0], "start": 1, "lines": 1},
+        {"jobId": jobs[1], "start": 7, "lines": 1},
+    ]);
+    assert_eq!(conflict["hunks"], hunks, "{conflict:#}");
+    // It is on the record of the one that ended last.
+    let told = jobs.iter().any(|job| {
+        let status = world.json(&["status", job]);
+        status["conflicts"][0]["path"] == "f"
+    });
+    assert!(told, "{found:#}");
+}
