@@ -8,6 +8,7 @@ mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use convoke_core::coordination::{KeptBoth, Left};
 use serde::{Deserialize, Serialize};
 
 use self::unseen::Unseen;
@@ -39,24 +40,6 @@ pub struct Report {
     pub kept_both: Vec<KeptBoth>,
     /// Paths that were left alone.
     pub skipped: Vec<Left>,
-}
-
-/// A path with two versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptBoth {
-    /// The path, as it was edited last.
-    pub path: String,
-    /// Where it lies as it was before.
-    pub copy: String,
-}
-
-/// A path that was left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
-    /// The path.
-    pub path: String,
-    /// Why.
-    pub reason: String,
 }
 
 /// The states between which changes are taken back.

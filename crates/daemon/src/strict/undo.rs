@@ -8,7 +8,7 @@ use std::{
 
 use convoke_api::error::{ApiError, RequestCode};
 use convoke_core::{
-    coordination::{KeptBoth, Left, TakenBack},
+    coordination::{Left, TakenBack},
     dispatcher::Input,
     finding::Finding,
     ids::JobId,
@@ -343,11 +343,7 @@ fn taken_of(
     let kept_both = report.kept_both.iter().filter(|kept| is_own(&kept.path));
     let skipped = report.skipped.iter().filter(|left| is_own(&left.path));
     let doubtful = plan.doubtful.iter().filter(|(_, by)| by.contains(id));
-    let left = skipped.map(|left| Left {
-        path: left.path.clone(),
-        reason: left.reason.clone(),
-    });
-    let left = left.chain(doubtful.map(|(path, by)| {
+    let left = skipped.cloned().chain(doubtful.map(|(path, by)| {
         let by: Vec<&str> = by.iter().map(String::as_str).collect();
         Left {
             path: path.clone(),
@@ -364,13 +360,7 @@ fn taken_of(
             None => again.to_vec(),
         },
         restored: restored.take(MOST_PATHS).cloned().collect(),
-        kept_both: kept_both
-            .map(|kept| KeptBoth {
-                path: kept.path.clone(),
-                copy: kept.copy.clone(),
-            })
-            .take(MOST_PATHS)
-            .collect(),
+        kept_both: kept_both.take(MOST_PATHS).cloned().collect(),
         left: left.take(MOST_PATHS).collect(),
         inseparable: inseparable
             .into_iter()
