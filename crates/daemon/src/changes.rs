@@ -19,13 +19,12 @@ use convoke_workspace::{
     attribution::{self, Attributed, Known, Span},
     checkpoint::{Checkpoint, CheckpointError, Skipped},
     journal::{self, Record},
-    overlaps::SpanBetween,
     private_repository::{Edge, KeptState, PrivateRepository, PrivateRepositoryError},
     tree_diff,
 };
 
 use crate::{
-    apart, checkpoints, error_chain, results,
+    apart, checkpoints, error_chain, results, spans,
     state::Daemon,
     strict,
     told::{self, Told, relative},
@@ -211,7 +210,7 @@ impl Seen {
         // What came after a loss is not told by a state of an earlier attempt.
         let lost = states.iter().rposition(|state| is_own(state, Edge::Lost));
         let last = last.filter(|last| lost.is_none_or(|lost| lost < *last) && first <= *last);
-        let writing = writing_at(&states[..first]);
+        let writing = spans::writing_at(&states[..first]);
         let end = match last {
             Some(last) => states[last].checkpoint.clone(),
             None => checkpoints::take(daemon, repository).map_err(|e| of_checkpoint(&e))?,
@@ -305,65 +304,11 @@ impl Seen {
         repository: &PrivateRepository,
         writer: &str,
     ) -> Result<BTreeMap<String, Attributed>, ApiError> {
-        let spans = spans(repository, (0, &self.states), &self.writing, &self.end)
+        let spans = spans::between(repository, (0, &self.states), &self.writing, &self.end)
             .map_err(|error| of_repository(&error))?;
         let spans: Vec<Span> = spans.into_iter().map(|between| between.span).collect();
         Ok(attribution::of_job(writer, &spans, &self.known))
     }
-}
-
-/// Who had begun to write and not ended by the last of these states.
-pub fn writing_at(states: &[KeptState]) -> BTreeSet<String> {
-    let mut writing = BTreeSet::new();
-    for state in states {
-        step(&mut writing, state);
-    }
-    writing
-}
-
-fn step(writing: &mut BTreeSet<String>, state: &KeptState) {
-    match state.edge {
-        Edge::Before => {
-            writing.insert(state.writer.clone());
-        }
-        Edge::After | Edge::Lost => {
-            writing.remove(&state.writer);
-        }
-        // In a tree of its own nobody writes in this one.
-        Edge::Base | Edge::Result => {}
-    }
-}
-
-/// What changed between each two of some states, and up to the end, with those
-/// that wrote then. `first` is the place of the first state.
-///
-/// # Errors
-/// States cannot be compared.
-pub fn spans(
-    repository: &PrivateRepository,
-    (first, states): (usize, &[KeptState]),
-    writing: &BTreeSet<String>,
-    end: &Checkpoint,
-) -> Result<Vec<SpanBetween>, PrivateRepositoryError> {
-    let record = Record::read(repository)?;
-    let mut writing = writing.clone();
-    let mut spans = Vec::new();
-    for (at, state) in states.iter().enumerate() {
-        step(&mut writing, state);
-        let changed = record.steps(repository, (states, at), &end.tree)?;
-        if changed.is_empty() {
-            // Most are, where many jobs come and go, and each has its writers.
-            continue;
-        }
-        spans.push(SpanBetween {
-            at: first + at,
-            span: Span {
-                writers: writing.clone(),
-                changed,
-            },
-        });
-    }
-    Ok(spans)
 }
 
 fn claimed_paths(claimed: Option<&[String]>, top: &Path) -> BTreeSet<String> {

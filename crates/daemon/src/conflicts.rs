@@ -29,8 +29,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     api_errors,
-    changes::{self, of_checkpoint, of_repository},
-    checkpoints, forecast,
+    changes::{of_checkpoint, of_repository},
+    checkpoints, forecast, spans,
     state::Daemon,
     strict, told, wait, workplaces,
 };
@@ -379,8 +379,8 @@ impl<'a> Window<'a> {
         };
         let spans = match end {
             Some(end) => {
-                let writing = changes::writing_at(before);
-                changes::spans(repository, (from, states), &writing, &end)
+                let writing = spans::writing_at(before);
+                spans::between(repository, (from, states), &writing, &end)
                     .map_err(|error| of_repository(&error))?
             }
             None => Vec::new(),

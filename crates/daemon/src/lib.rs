@@ -57,6 +57,7 @@ mod rollback;
 mod scope_folders;
 mod scrub;
 mod secrets;
+mod spans;
 mod spares;
 mod state;
 mod status;

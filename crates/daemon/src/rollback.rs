@@ -22,10 +22,10 @@ use convoke_workspace::{
 
 use crate::{
     acceptance, api_errors,
-    changes::{self, Seen, of_checkpoint, of_repository},
+    changes::{Seen, of_checkpoint, of_repository},
     checkpoints, clock,
     config::ceiling_of,
-    error_chain, findings, observe, power,
+    error_chain, findings, observe, power, spans,
     state::Daemon,
     told, wait,
 };
@@ -302,12 +302,12 @@ impl Work<'_> {
             .position(|state| state.id == name)
             .ok_or_else(|| unknown_state(name))?;
         let now = self.now()?;
-        let writing = changes::writing_at(&states[..place]);
-        let spans = changes::spans(self.repository, (place, &states[place..]), &writing, &now)
+        let writing = spans::writing_at(&states[..place]);
+        let spans = spans::between(self.repository, (place, &states[place..]), &writing, &now)
             .map_err(|error| of_repository(&error))?;
         // By path, whether a writer and whether nobody known changed it.
         let mut by: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
-        let still_written = !changes::writing_at(&states).is_empty();
+        let still_written = !spans::writing_at(&states).is_empty();
         let last = states.len() - 1;
         let settled = spans.iter().filter(|one| still_written || one.at < last);
         let mut known = Known {

@@ -21,7 +21,7 @@ use convoke_workspace::{
 
 use crate::{
     changes::{self, of_checkpoint, of_repository},
-    checkpoints,
+    checkpoints, spans,
     state::Daemon,
     told,
 };
@@ -132,8 +132,8 @@ fn steps(
     path: &str,
 ) -> Result<Vec<FileVersion>, ApiError> {
     let end = checkpoints::take(daemon, repository).map_err(|error| of_checkpoint(&error))?;
-    let writing = changes::writing_at(early);
-    let spans = changes::spans(repository, (early.len(), states), &writing, &end)
+    let writing = spans::writing_at(early);
+    let spans = spans::between(repository, (early.len(), states), &writing, &end)
         .map_err(|error| of_repository(&error))?;
     let mut known = Known {
         top: repository.top().to_owned(),

@@ -11,7 +11,7 @@ use convoke_core::{coordination::some, job::Job};
 use convoke_workspace::{attribution::Known, repository};
 
 use super::Built;
-use crate::{changes, checkpoints, error_chain, observe, state::Daemon, strict, told};
+use crate::{checkpoints, error_chain, observe, spans, state::Daemon, strict, told};
 
 /// What a strict job can be instead, and what makes its tree clean.
 const CHOICES: &str = "commit or stash them yourself, or start the job with `coordination: \"dirty\"` \
@@ -131,8 +131,8 @@ fn others_changes(daemon: &Daemon, job: &Job) -> Option<Vec<String>> {
     let states = repository.states().ok()?;
     let first = strict::began(&states, job)?;
     let now = checkpoints::take(daemon, &repository).ok()?;
-    let writing = changes::writing_at(&states[..first]);
-    let spans = changes::spans(&repository, (first, &states[first..]), &writing, &now).ok()?;
+    let writing = spans::writing_at(&states[..first]);
+    let spans = spans::between(&repository, (first, &states[first..]), &writing, &now).ok()?;
     let mut known = Known {
         top: repository.top().to_owned(),
         ..Known::default()

@@ -24,8 +24,8 @@ use convoke_workspace::{
 
 use super::plan::{Changed, Member, Plan, Record};
 use crate::{
-    changes::{self, of_checkpoint, of_repository},
-    checkpoints, clock, rollback as rollbacks,
+    changes::{of_checkpoint, of_repository},
+    checkpoints, clock, rollback as rollbacks, spans,
     state::Daemon,
     told,
 };
@@ -148,8 +148,8 @@ fn record(
     first: usize,
     now: &Checkpoint,
 ) -> Result<Record, ApiError> {
-    let writing = changes::writing_at(&states[..first]);
-    let spans = changes::spans(repository, (first, &states[first..]), &writing, now)
+    let writing = spans::writing_at(&states[..first]);
+    let spans = spans::between(repository, (first, &states[first..]), &writing, now)
         .map_err(|error| of_repository(&error))?;
     let mut record = Record {
         known: Known {
