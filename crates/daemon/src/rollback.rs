@@ -417,6 +417,9 @@ impl Work<'_> {
 fn may(attributed: Option<&Attributed>) -> Result<(), String> {
     match attributed {
         Some(found) if found.is_certain() => Ok(()),
+        Some(found) if found.with.is_empty() && found.is_unseen => {
+            Err("nobody watched when it changed: it may be somebody else's".to_owned())
+        }
         Some(found) if found.with.is_empty() => {
             Err("somebody who is no job changed it too".to_owned())
         }

@@ -15,12 +15,15 @@ use convoke_core::{
     spec::Work,
 };
 use convoke_store::read_page;
-use convoke_workspace::attribution::{AtWork, Known};
+use convoke_workspace::attribution::{AtWork, Command, Known};
 
 use crate::state::Daemon;
 
 /// Events read at a time, and bytes of them.
 const PAGE: (usize, usize) = (2_000, 4 << 20);
+
+/// Letters of a command that are looked at.
+const LONGEST_COMMAND: usize = 4_096;
 
 /// How long a tool works at most, in milliseconds, of which only the end was told.
 const LASTS_AT_MOST: u64 = 1_000;
@@ -37,6 +40,7 @@ pub fn note(daemon: &Daemon, writer: &str, known: &mut Known) {
     let is_whole = told.is_whole && live.is_none_or(|live| !live.is_incomplete());
     if is_whole && job.as_ref().is_some_and(ends_its_commands) {
         known.at_work.insert(writer.to_owned(), told.at_work);
+        known.commands.insert(writer.to_owned(), told.commands);
     }
     known.reported.insert(writer.to_owned(), told.changed);
     note_bounds(daemon, &id, known);
@@ -70,6 +74,8 @@ pub struct Told {
     open: HashMap<String, u64>,
     /// Patches that are at work so far.
     patches: HashMap<String, u64>,
+    /// Commands that have ended.
+    commands: Vec<Command>,
     /// Whether all events could be read.
     is_whole: bool,
 }
@@ -121,6 +127,13 @@ impl Told {
         // A patch changes the files that it tells of and no others.
         if event.content["kind"] != "file_change" {
             self.at_work.spans.push(span);
+            if let Some(text) = event.content["command"].as_str() {
+                let spans = vec![span];
+                self.commands.push(Command {
+                    text: text.chars().take(LONGEST_COMMAND).collect(),
+                    at_work: AtWork { spans },
+                });
+            }
             return;
         }
         let changes = event.content["changes"].as_array().into_iter().flatten();

@@ -16,7 +16,6 @@ use convoke_workspace::{
     attribution::Known,
     journal::{Record, Step},
     private_repository::{KeptState, PrivateRepository},
-    repository,
 };
 
 use crate::{
@@ -58,20 +57,24 @@ fn placed(daemon: &Daemon, path: &Path) -> Result<(PathBuf, String), ApiError> {
     let folder = there.and_then(|folder| Some((folder, fs_err::canonicalize(folder).ok()?)));
     let (there, folder) =
         folder.ok_or_else(|| ApiError::invalid(format!("{shown} lies in no folder")))?;
-    let top = repository::top_level(&folder).unwrap_or_else(|| folder.clone());
+    // A submodule, or a folder of a tree without git, is kept with the tree around it.
+    let trees = checkpoints::folder(daemon);
+    let kept = folder
+        .ancestors()
+        .find(|folder| PrivateRepository::exists(&trees, folder));
     let full = match path.strip_prefix(there) {
         Ok(rest) => folder.join(rest),
-        Err(_) => folder,
+        Err(_) => folder.clone(),
     };
-    if !PrivateRepository::exists(&checkpoints::folder(daemon), &top) {
+    let Some(top) = kept else {
         return Err(ApiError::new(
             RequestCode::CheckpointMissing,
-            format!("nothing is kept of the tree {}", top.display()),
+            format!("nothing is kept of {shown}, nor of a folder above it"),
         )
         .with_hint("versions are kept while jobs write in a working tree"));
-    }
-    let within = full.strip_prefix(&top).unwrap_or(&full);
-    Ok((top, within.to_string_lossy().into_owned()))
+    };
+    let within = full.strip_prefix(top).unwrap_or(&full);
+    Ok((top.to_owned(), within.to_string_lossy().into_owned()))
 }
 
 fn read(

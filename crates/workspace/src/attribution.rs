@@ -36,11 +36,16 @@ pub enum Evidence {
 /// and the clock of file systems goes in steps.
 type Tolerance = (u64, u64);
 
-/// As it mostly is.
+/// As it may be on a busy machine.
+const WIDE: Tolerance = (150, 50);
+
+/// As it mostly is: tells those apart that named the file one after the other.
 const CLOSE: Tolerance = (30, 15);
 
-/// As it may be on a busy machine: where else nobody was at work.
-const WIDE: Tolerance = (250, 50);
+/// Programs that only read what they name.
+const READERS: [&str; 12] = [
+    "cat", "diff", "file", "find", "grep", "head", "less", "ls", "rg", "stat", "tail", "wc",
+];
 
 /// When an agent had tools at work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,8 +74,50 @@ pub struct Known {
     pub bounds: BTreeMap<String, Bounds>,
     /// When they had tools at work; one that is not named may have been at any time.
     pub at_work: BTreeMap<String, AtWork>,
+    /// Commands that their agents ran.
+    pub commands: BTreeMap<String, Vec<Command>>,
     /// The top of the tree, absolute.
     pub top: PathBuf,
+}
+
+/// A command that an agent ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// As it was told.
+    pub text: String,
+    /// When.
+    pub at_work: AtWork,
+}
+
+impl Command {
+    /// Whether the name of a file or of a folder that it lies in stands in it, as a word,
+    /// and it does not only read.
+    fn names(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+        !self.only_reads() && folders.chain([name]).any(|name| self.has_word(name))
+    }
+
+    fn has_word(&self, name: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        self.text.match_indices(name).any(|(at, _)| {
+            let before = self.text[..at].chars().next_back();
+            let after = self.text[at + name.len()..].chars().next();
+            !before.is_some_and(is_part) && !after.is_some_and(is_part)
+        })
+    }
+
+    /// Whether its first program is one that only reads, and nothing follows.
+    fn only_reads(&self) -> bool {
+        // As Codex shows it: `/bin/bash -lc 'cat f'`.
+        let inner = self
+            .text
+            .split_once(" -lc ")
+            .map_or(&*self.text, |(_, inner)| inner);
+        let inner = inner.trim_start_matches(['\'', '"']);
+        let first = inner.split_whitespace().next().unwrap_or_default();
+        READERS.contains(&first) && !inner.contains(['>', ';', '&', '|'])
+    }
 }
 
 impl Known {
@@ -89,6 +136,22 @@ impl Known {
         told.is_some_and(|told| step.when.is_none_or(|when| told.within(when, tolerance)))
     }
 
+    /// Whether a writer ran a command, when this change was made, in which the name of
+    /// the file stands.
+    #[must_use]
+    pub fn named(&self, writer: &str, path: &str, step: &Step) -> bool {
+        self.named_within(writer, path, step, WIDE)
+    }
+
+    fn named_within(&self, writer: &str, path: &str, step: &Step, tolerance: Tolerance) -> bool {
+        let commands = self.commands.get(writer).into_iter().flatten();
+        let mut then = commands.filter(|command| {
+            let when = step.when;
+            when.is_some_and(|when| command.at_work.within(when, tolerance))
+        });
+        then.any(|command| command.names(path))
+    }
+
     /// Whether a writer can have changed a path.
     #[must_use]
     pub fn can(&self, writer: &str, path: &str) -> bool {
@@ -97,28 +160,39 @@ impl Known {
     }
 
     /// Whether a writer may have been at work when something changed.
-    fn worked(&self, writer: &str, step: &Step, tolerance: Tolerance) -> bool {
+    fn worked(&self, writer: &str, step: &Step) -> bool {
         let (Some(when), Some(at_work)) = (step.when, self.at_work.get(writer)) else {
             return true;
         };
-        at_work.within(when, tolerance)
+        at_work.within(when, WIDE)
     }
 
-    /// Those who can have changed a path at one of the times when it changed.
+    /// Those who can have changed a path at one of the times when it changed. Of several
+    /// it is the one whose command names it, if there is one.
     fn suspects(&self, span: &Span, path: &str, step: &Step) -> BTreeSet<String> {
-        let those = |tolerance| -> BTreeSet<String> {
-            let can = |writer: &&String| {
-                let worked = self.worked(writer, step, tolerance);
-                let told = || self.tells_of(writer, path, step, tolerance);
-                self.can(writer, path) && (worked || told())
-            };
-            span.writers.iter().filter(can).cloned().collect()
+        let can = |writer: &&String| {
+            let told = || self.tells_of(writer, path, step, WIDE);
+            self.can(writer, path) && (self.worked(writer, step) || told())
         };
-        let close = those(CLOSE);
-        match close.is_empty() {
-            true => those(WIDE),
-            false => close,
+        let suspects: BTreeSet<String> = span.writers.iter().filter(can).cloned().collect();
+        if suspects.len() < 2 {
+            return suspects;
         }
+        // Of a program it is not known what it names.
+        if !suspects.iter().all(|one| self.at_work.contains_key(one)) {
+            return suspects;
+        }
+        for tolerance in [WIDE, CLOSE] {
+            let names = |one: &&String| {
+                self.named_within(one, path, step, tolerance)
+                    || self.tells_of(one, path, step, tolerance)
+            };
+            let named: BTreeSet<String> = suspects.iter().filter(names).cloned().collect();
+            if named.len() == 1 {
+                return named;
+            }
+        }
+        suspects
     }
 
     /// Whose one change of a path is.
@@ -130,7 +204,7 @@ impl Known {
             suspects.iter().filter(tells).cloned().collect()
         };
         let mut told = tellers(CLOSE);
-        if told.is_empty() {
+        if told.is_empty() && suspects.len() == 1 {
             told = tellers(WIDE);
         }
         if !told.is_empty() {
@@ -196,13 +270,15 @@ pub struct Attributed {
     pub with: BTreeSet<String>,
     /// Whether somebody who is no job changed the path too.
     pub is_outside: bool,
+    /// Whether nobody watched when it changed, and no agent told of it.
+    pub is_unseen: bool,
 }
 
 impl Attributed {
     /// Whether it is this job's and nobody else's.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        !self.evidence.is_empty() && self.with.is_empty() && !self.is_outside
+        !self.evidence.is_empty() && self.with.is_empty() && !self.is_outside && !self.is_unseen
     }
 }
 
@@ -223,12 +299,15 @@ pub fn of_job(job: &str, spans: &[Span], known: &Known) -> BTreeMap<String, Attr
                     others.with.extend(whose.writers);
                     continue;
                 }
+                let is_untold = whose.evidence != Evidence::Reported;
                 let attributed = found.entry(path.clone()).or_default();
                 if whose.evidence == Evidence::Reported || whose.only().is_some() {
                     attributed.evidence.insert(whose.evidence);
                 }
                 let others = whose.writers.into_iter().filter(|one| one != job);
                 attributed.with.extend(others);
+                // While nobody watched it may have been anybody.
+                attributed.is_unseen |= step.is_unseen && is_untold;
             }
         }
     }

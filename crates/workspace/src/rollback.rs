@@ -329,7 +329,13 @@ impl Work<'_> {
                     report.restored.push(path.clone());
                 }
             }
-            (None, _) => report.leave(path, "it was new, and was edited since".to_owned()),
+            (None, _) => report.leave(
+                path,
+                match self.conflicts.keeps_both() {
+                    true => "it was new, and was edited since".to_owned(),
+                    false => "the job removed it, and it was edited there".to_owned(),
+                },
+            ),
             (Some(before), Some(now)) => match self.merged(step.change, before, now)? {
                 Some(merged) => {
                     // A mode that was set since stays.

@@ -21,7 +21,7 @@ pub struct Versions {
     #[arg(value_name = "FILE")]
     path: PathBuf,
     /// Print the content of this version, named as it is listed
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     show: Option<String>,
 }
 

@@ -8,10 +8,13 @@ use crate::world::world;
 
 /// A worker that waits for its gate before each of its steps, which are commands.
 fn stepping(world: &TestEnvironment, name: &str, steps: &[Value]) -> Stepping {
-    let command = json!({"type": "command_execution", "command": "edit"});
+    let command = |step: &Value| {
+        let path = step["path"].as_str().unwrap_or_default();
+        json!({"type": "command_execution", "command": format!("edit {path}")})
+    };
     let steps: Vec<(Value, Value)> = steps
         .iter()
-        .map(|step| (command.clone(), step.clone()))
+        .map(|step| (command(step), step.clone()))
         .collect();
     Stepping::start(world, name, &steps)
 }

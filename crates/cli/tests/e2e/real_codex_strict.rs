@@ -18,7 +18,8 @@ enum Works {
     After,
 }
 
-/// A worker that does its line of `tasks` with a patch.
+/// A worker that does its line of `tasks` with a patch, and adds a line to a file of its
+/// own by its shell.
 fn worker(world: &CodexWorld, name: &str, works: Works) -> String {
     let (there, gate) = (
         world.root().join(format!("{name}-there")),
@@ -28,11 +29,12 @@ fn worker(world: &CodexWorld, name: &str, works: Works) -> String {
         "*** Begin Patch\n*** Update File: tasks\n@@\n-{name}: open\n+{name}: done\n*** End Patch"
     );
     let look = Step::shell(format!("cat tasks > {name}-saw"));
+    let own = Step::shell(format!("echo {name} >> {name}-own"));
     let touch = Step::shell(format!("touch {}", there.display()));
     let wait = shell_until(&format!("test -e {}", gate.display()));
     let mut steps = match works {
-        Works::Before => vec![look, Step::patch(patch), touch, wait],
-        Works::After => vec![touch, wait, look, Step::patch(patch)],
+        Works::Before => vec![look, own, Step::patch(patch), touch, wait],
+        Works::After => vec![touch, wait, look, own, Step::patch(patch)],
     };
     steps.push(Step::say(format!("{name} is done")));
     let options = [
@@ -91,14 +93,17 @@ fn workers_in_one_file_are_taken_back_and_run_one_after_the_other() {
         let result = world.completed(job);
         assert_eq!(result["finalMessage"], format!("{name} is done"));
         let status = world.json(&["status", job]);
-        assert_eq!(
-            status["reruns"][0]["restored"],
-            json!(["tasks"]),
-            "{status:#}"
-        );
+        let own = format!("{name}-own");
+        let mut paths = [own.as_str(), "tasks"];
+        paths.sort_unstable();
+        assert_eq!(status["reruns"][0]["restored"], json!(paths), "{status:#}");
+        // Else what it did would be there twice.
+        assert_eq!(read(&world, &own), format!("{name}\n"));
         let changed = world.json(&["changes", job])["changes"].clone();
-        assert_eq!(changed[0]["path"], "tasks", "{changed:#}");
-        assert_eq!(changed[0]["attribution"], "job", "{changed:#}");
+        for (change, path) in changed.as_array().expect("changes").iter().zip(paths) {
+            assert_eq!(change["path"], path, "{changed:#}");
+            assert_eq!(change["attribution"], "job", "{changed:#}");
+        }
         // It was told why, in a conversation that knows nothing of the first run.
         let requests = world.requests_of(&format!("Work as {name}."));
         let again = requests.iter().find(|request| {
@@ -128,7 +133,7 @@ fn a_worker_that_comes_after_another_one_runs_again_on_what_that_did() {
     let status = world.json(&["status", &two]);
     assert_eq!(
         status["reruns"][0]["restored"],
-        json!(["tasks"]),
+        json!(["tasks", "two-own"]),
         "{status:#}"
     );
     assert_eq!(world.json(&["status", &one])["reruns"], json!([]));

@@ -84,7 +84,15 @@ fn refusal(daemon: &Daemon, tree: &Path) -> Option<ApiError> {
             );
         }
     };
-    let paths: Vec<String> = status.into_iter().map(|entry| entry.path).collect();
+    let home = daemon.home.root();
+    let paths = status.into_iter().map(|entry| entry.path);
+    // Our own files may lie in the tree.
+    let paths: Vec<String> = paths
+        .filter(|path| {
+            let path = tree.join(path);
+            !path.starts_with(home) && !home.starts_with(&path)
+        })
+        .collect();
     let paths = match first_live(daemon, tree) {
         Some(first) => others_changes(daemon, &first).unwrap_or(paths),
         None => paths,

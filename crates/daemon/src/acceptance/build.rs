@@ -117,6 +117,9 @@ pub async fn build(
     if request.coordination == Some(coordination::Coordination::Strict) && !spec.is_strict() {
         notices.push(without_effect(&spec));
     }
+    if spec.is_strict() && matches!(spec.work, Work::Command { .. }) {
+        notices.push(STRICT_PROGRAM.to_owned());
+    }
     Ok(Built {
         new: NewJob {
             id,
@@ -138,6 +141,10 @@ fn coordination_of(request: &JobRequest, config: &Config) -> Coordination {
         coordination::Coordination::Strict => Coordination::Strict,
     }
 }
+
+/// Said of programs that are strict.
+const STRICT_PROGRAM: &str = "programs do not tell what they write or when: what two strict programs did to \
+     the same file at once is not noticed unless their scopes tell it apart, and nothing is run again";
 
 /// Why it makes no difference that a job is strict.
 fn without_effect(spec: &JobSpec) -> String {

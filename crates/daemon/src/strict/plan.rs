@@ -64,6 +64,8 @@ struct Made<'a> {
     place: usize,
     step: &'a Step,
     whose: Whose,
+    /// Those of them that ran a command then in which its name stands.
+    named: Vec<String>,
 }
 
 impl Made<'_> {
@@ -81,10 +83,16 @@ impl Plan {
         let mut by_path: BTreeMap<&str, Vec<Made<'_>>> = BTreeMap::new();
         for between in &record.spans {
             for (path, steps) in &between.span.changed {
-                let made = steps.iter().map(|step| Made {
-                    place: between.at,
-                    step,
-                    whose: record.known.whose(&between.span, path, step),
+                let made = steps.iter().map(|step| {
+                    let whose = record.known.whose(&between.span, path, step);
+                    let named = whose.writers.iter();
+                    let named = named.filter(|writer| record.known.named(writer, path, step));
+                    Made {
+                        place: between.at,
+                        step,
+                        named: named.cloned().collect(),
+                        whose,
+                    }
                 });
                 by_path.entry(path).or_default().extend(made);
             }
@@ -117,10 +125,10 @@ impl Plan {
             collided.iter().flat_map(|one| &one.whose.writers).collect();
         let collides = collided.len() > 1 && suspects.len() > 1;
         let by = |one: &Made<'_>| -> Vec<String> {
-            let is_told = one.whose.evidence == Evidence::Reported;
+            let all = || one.whose.writers.iter().cloned().collect();
             match is_among(one) {
-                true if collides || is_told => one.whose.writers.iter().cloned().collect(),
-                true => Vec::new(),
+                true if collides || one.whose.evidence == Evidence::Reported => all(),
+                true => one.named.clone(),
                 false => one.certain().into_iter().map(str::to_owned).collect(),
             }
         };

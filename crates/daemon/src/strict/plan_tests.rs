@@ -21,7 +21,7 @@ fn record(spans: &[(&[u64], &[&str])]) -> Record {
             when: Some((n * 10_000 + 5_000, n * 10_000 + 5_000)),
             before: side(at),
             after: side(at + 1),
-            passed: 0,
+            ..Step::default()
         };
         let changed = changed.iter();
         SpanBetween {

@@ -353,6 +353,19 @@ fn taken_of(
             ),
         }
     }));
+    let left: Vec<Left> = left.collect();
+    // On what they collided over and could not be taken back it would go on wrongly.
+    let clash = job.to_undo().and_then(|past| past.clash.as_ref());
+    let contested = left
+        .iter()
+        .map(|left| &left.path)
+        .filter(|path| clash.is_some_and(|clash| clash.paths.contains(path)));
+    let contested: BTreeSet<String> = contested.cloned().collect();
+    let inseparable = match inseparable {
+        None if contested.is_empty() => None,
+        None => Some(&contested),
+        some => some,
+    };
     TakenBack {
         attempt: job.to_undo().map_or(0, |past| past.attempt),
         jobs: match inseparable {
@@ -361,7 +374,7 @@ fn taken_of(
         },
         restored: restored.take(MOST_PATHS).cloned().collect(),
         kept_both: kept_both.take(MOST_PATHS).cloned().collect(),
-        left: left.take(MOST_PATHS).collect(),
+        left: left.into_iter().take(MOST_PATHS).collect(),
         inseparable: inseparable
             .into_iter()
             .flatten()

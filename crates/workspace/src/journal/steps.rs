@@ -21,6 +21,8 @@ pub struct Step {
     pub after: Option<Side>,
     /// Versions in between that stood too briefly to be kept.
     pub passed: u32,
+    /// Whether it is of a time in which not everything was seen.
+    pub is_unseen: bool,
 }
 
 /// The changes of paths, one after the other, by path.
@@ -215,6 +217,7 @@ impl Chains {
                 let is_next = |step: &&mut Step| step.when.is_none_or(|(_, at)| at >= *gap);
                 if let Some(step) = steps.iter_mut().find(is_next) {
                     step.when = None;
+                    step.is_unseen = true;
                 }
             }
             (path, steps)
@@ -252,6 +255,7 @@ impl Chain {
             before,
             after: side,
             passed: std::mem::take(&mut self.passed),
+            is_unseen: false,
         });
     }
 
