@@ -1,0 +1,3 @@
+//! What is decided about runs, without any I/O.
+
+pub mod skills;
