@@ -45,6 +45,10 @@ request_codes! {
     BadCursor => "bad_cursor", 400, retry: false;
     /// No job has this id.
     UnknownJob => "unknown_job", 404, retry: false;
+    /// No run has this name.
+    UnknownRun => "unknown_run", 404, retry: false;
+    /// The run goes on; the call ends before its caller's patience does.
+    StillRunning => "still_running", 409, retry: true;
     /// No such path or method.
     NotFound => "not_found", 404, retry: false;
     /// More power was asked for than the caller or the policy has.

@@ -111,6 +111,12 @@ pub struct JobView {
     pub limits: LimitsView,
     /// On whose behalf it was started.
     pub owner: String,
+    /// Its name as a run, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The folder of the run, with everything about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_dir: Option<String>,
 }
 
 /// A rule that a job broke.

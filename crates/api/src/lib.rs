@@ -9,6 +9,7 @@ pub mod changes;
 pub mod control;
 pub mod coordination;
 pub mod daemon;
+pub mod delegate;
 pub mod doctor;
 pub mod error;
 pub mod events;

@@ -4,7 +4,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    changes, control, daemon, doctor, error, events, gc, job, paths, result, spawn, versions,
+    changes, control, daemon, delegate, doctor, error, events, gc, job, paths, result, spawn,
+    versions,
 };
 
 /// The OpenAPI 3.1 description of version 1.
@@ -69,6 +70,23 @@ pub fn document() -> Value {
     builder.post::<control::InterruptRequest, control::InterruptResponse>(
         paths::JOB_INTERRUPT,
         "Stop a job and go on in its conversation with another prompt",
+    );
+    builder.post::<delegate::StartRunRequest, delegate::RunView>(
+        paths::RUNS,
+        "Delegate work to one agent, with everything about it kept in a folder",
+    );
+    builder.get::<delegate::RunsQuery, delegate::RunsPage>(
+        paths::RUNS,
+        "List delegated runs, newest first",
+    );
+    builder.get::<delegate::RunQuery, delegate::RunView>(
+        paths::RUN,
+        "One delegated run, by its name; its answer once it is over",
+    );
+    builder.post::<(), delegate::CancelRunResponse>(paths::RUN_CANCEL, "Stop a delegated run");
+    builder.post::<(), ()>(
+        paths::RUN_DELIVERED,
+        "Tell that the answer of a delegated run reached whoever asked",
     );
     builder.stream::<(), events::LifecycleView>(
         paths::EVENTS,
@@ -179,7 +197,7 @@ mod tests {
     fn every_path_is_described() {
         let document = super::document();
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 23);
+        assert_eq!(paths.len(), 27);
         assert!(document["components"]["schemas"]["JobView"].is_object());
     }
 }

@@ -44,6 +44,14 @@ pub const DAEMON_STOP: &str = "/v1/daemon/stop";
 pub const CONFIG: &str = "/v1/config";
 /// `POST`: forget ended jobs.
 pub const GC: &str = "/v1/gc";
+/// `POST`: start a delegated run. `GET`: list them.
+pub const RUNS: &str = "/v1/runs";
+/// `GET`: one run, by its name; its answer once it is over.
+pub const RUN: &str = "/v1/runs/{job}";
+/// `POST`: stop a run.
+pub const RUN_CANCEL: &str = "/v1/runs/{job}/cancel";
+/// `POST`: tell that the answer of a run reached whoever asked.
+pub const RUN_DELIVERED: &str = "/v1/runs/{job}/delivered";
 /// `POST`: check the installation.
 pub const DOCTOR: &str = "/v1/doctor";
 

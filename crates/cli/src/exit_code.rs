@@ -117,7 +117,7 @@ pub fn of_jobs(states: impl IntoIterator<Item = State>) -> End {
 fn of_refusal(code: RequestCode) -> End {
     match code {
         RequestCode::InvalidArgument | RequestCode::BadCursor => End::Usage,
-        RequestCode::UnknownJob => End::UnknownJob,
+        RequestCode::UnknownJob | RequestCode::UnknownRun => End::UnknownJob,
         RequestCode::PowerExceeded
         | RequestCode::InsideJob
         | RequestCode::Forbidden
@@ -133,7 +133,7 @@ fn of_refusal(code: RequestCode) -> End {
         | RequestCode::NewerState
         | RequestCode::DiskFull
         | RequestCode::ShuttingDown => End::Unavailable,
-        RequestCode::NotFound | RequestCode::Internal => End::Failure,
+        RequestCode::NotFound | RequestCode::StillRunning | RequestCode::Internal => End::Failure,
     }
 }
 
@@ -162,6 +162,8 @@ mod tests {
         2 invalid_argument
         2 bad_cursor
         4 unknown_job
+        4 unknown_run
+        1 still_running
         1 not_found
         5 power_exceeded
         5 inside_job

@@ -14,6 +14,7 @@ use convoke_api::{
         WaitRequest, WaitResponse,
     },
     daemon::{ConfigView, DaemonView, StopRequest},
+    delegate::{CancelRunResponse, RunQuery, RunView, RunsPage, RunsQuery, StartRunRequest},
     doctor::{DoctorReport, DoctorRequest},
     error::{ApiError, RequestCode},
     events::{EventsPage, EventsQuery},
@@ -280,6 +281,55 @@ impl Client {
         self.ask(call).await
     }
 
+    /// Delegates work, or attaches to the run that does the same already.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn start_run(&self, request: &StartRunRequest) -> Answer<RunView> {
+        let mut call = post(paths::RUNS, request);
+        // A repetition attaches to the run of the first.
+        call.repeatable = request.attach;
+        self.ask(call).await
+    }
+
+    /// Delegated runs, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn runs(&self, query: &RunsQuery) -> Answer<RunsPage> {
+        self.ask(get(&with_query(paths::RUNS, query))).await
+    }
+
+    /// One delegated run, with its answer if it is over.
+    ///
+    /// # Errors
+    /// [`ClientError`]; code `unknown_run` when there is none.
+    pub async fn delegated_run(&self, run: &str, query: &RunQuery) -> Answer<RunView> {
+        let mut call = get(&with_query(&of_run(paths::RUN, run)?, query));
+        call.limit += Duration::from_millis(query.wait_ms);
+        self.ask(call).await
+    }
+
+    /// Stops a delegated run.
+    ///
+    /// # Errors
+    /// [`ClientError`]; code `unknown_run` when there is none.
+    pub async fn cancel_run(&self, run: &str) -> Answer<CancelRunResponse> {
+        let mut call = post(&of_run(paths::RUN_CANCEL, run)?, &());
+        call.repeatable = true;
+        self.ask(call).await
+    }
+
+    /// Tells that the answer of a delegated run reached whoever asked.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn run_delivered(&self, run: &str) -> Answer<()> {
+        let mut call = post(&of_run(paths::RUN_DELIVERED, run)?, &());
+        call.repeatable = true;
+        self.ask(call).await
+    }
+
     async fn ask<T: DeserializeOwned>(&self, call: Call) -> Answer<T> {
         let body = self.exchange(&call).await?;
         serde_json::from_slice(&body).map_err(|error| {
@@ -300,6 +350,15 @@ fn of_job(path: &str, job: &str) -> Answer<String> {
         return Ok(path.replace("{job}", "%77ait"));
     }
     Ok(paths::of_job(path, job))
+}
+
+/// The same for a run.
+fn of_run(path: &str, run: &str) -> Answer<String> {
+    if run.is_empty() {
+        let error = ApiError::new(RequestCode::UnknownRun, "Unknown run: the name is empty");
+        return Err(error.with_hint("name a run by its `run_id`").into());
+    }
+    Ok(paths::of_job(path, run))
 }
 
 /// How long the states of a large working tree may take.

@@ -20,6 +20,7 @@ pub mod mask;
 pub mod owner;
 pub mod retention;
 pub mod retry;
+pub mod run;
 pub mod runner_protocol;
 pub mod sandbox;
 pub mod scheduler;

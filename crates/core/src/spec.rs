@@ -10,6 +10,7 @@ use crate::{
     limits::Limits,
     mask::Masker,
     retry::RetryPolicy,
+    run::Run,
     sandbox::{Access, Sandbox},
     scope::{Bounds, Scope},
 };
@@ -61,6 +62,9 @@ pub struct JobSpec {
     pub owner_cap: Option<u32>,
     /// The job this one continues or was started by.
     pub parent: Option<JobId>,
+    /// What makes it a run, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<Run>>,
 }
 
 impl JobSpec {

@@ -13,7 +13,7 @@ use convoke_core::{
 use convoke_store::Session;
 
 use crate::{
-    checkpoints, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
+    checkpoints, delegate, error_chain, executor::denials, hook, live::LiveJob, observe, rebuild,
     rebuild::RebuildError, scope_folders, scrub, secrets, state::Daemon,
 };
 
@@ -65,8 +65,10 @@ async fn finalise(daemon: &Arc<Daemon>, job: &Job) {
         );
     }
     scope_folders::remove_empty(daemon, job);
+    // While secrets are told from other words.
+    let is_complete = delegate::complete(daemon, job).await;
     crate::test_hooks::reach("before_scrub");
-    if !remove_secrets(daemon, job).await {
+    if !remove_secrets(daemon, job).await || !is_complete {
         return;
     }
     crate::test_hooks::reach("secrets_removed");

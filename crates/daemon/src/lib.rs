@@ -20,6 +20,7 @@ mod conflicts;
 mod control;
 mod damage;
 mod database;
+mod delegate;
 mod discovery;
 mod disk_space;
 mod doctor;

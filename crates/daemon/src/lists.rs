@@ -101,7 +101,11 @@ fn states(text: Option<&str>) -> Result<Vec<String>, ApiError> {
     Ok(states)
 }
 
-fn owner(text: &str) -> Result<Owner, ApiError> {
+/// The owner of a name, as it is shown with each job.
+///
+/// # Errors
+/// It is none.
+pub fn owner(text: &str) -> Result<Owner, ApiError> {
     Owner::parse(text)
         .ok_or_else(|| ApiError::invalid(format!("`owner` is {text:?}, which names no owner")))
 }

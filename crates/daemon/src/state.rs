@@ -68,6 +68,8 @@ pub struct Daemon {
     /// Held while it is found out after which turn of a conversation the next
     /// one comes, until that one is accepted: there are never two writers.
     pub conversations: tokio::sync::Mutex<()>,
+    /// Held while it is found out whether a run is at work already, until it is accepted.
+    pub delegations: tokio::sync::Mutex<()>,
     /// Told of each job that is done with, for whoever tidies up after that.
     pub finalised: tokio::sync::Notify,
     config_path: PathBuf,
@@ -131,6 +133,7 @@ impl Daemon {
             tasks: TaskTracker::new(),
             last_record: watch::Sender::new(0),
             conversations: tokio::sync::Mutex::new(()),
+            delegations: tokio::sync::Mutex::new(()),
             finalised: tokio::sync::Notify::new(),
             config_path: parts.config_path,
             environment: parts.environment,

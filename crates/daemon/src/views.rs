@@ -103,6 +103,12 @@ pub fn of_job(daemon: &Daemon, job: &Job) -> JobView {
             output_limit_bytes: job.spec.limits.output_bytes,
         },
         owner: job.owner.to_string(),
+        run_id: job.spec.run.as_ref().map(|run| run.id.to_string()),
+        run_dir: job
+            .spec
+            .run
+            .as_ref()
+            .map(|run| run.folder.display().to_string()),
     };
     match end.map(|end| &end.outcome) {
         Some(Outcome::Failed(failure)) => {

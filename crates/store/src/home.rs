@@ -224,6 +224,16 @@ impl StateHome {
         self.job_folder(job).join("events.jsonl")
     }
 
+    /// What is kept of a run besides its job.
+    pub(crate) fn job_run(&self, job: &JobId) -> PathBuf {
+        self.job_folder(job).join("run.json")
+    }
+
+    /// Stands for an answer that reached whoever asked for the run.
+    pub(crate) fn job_delivered(&self, job: &JobId) -> PathBuf {
+        self.job_folder(job).join("delivered")
+    }
+
     /// How a job was accepted.
     pub(crate) fn job_accepted(&self, job: &JobId) -> PathBuf {
         self.job_folder(job).join("job.json")

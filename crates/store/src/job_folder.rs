@@ -89,6 +89,47 @@ impl StateHome {
         Ok(())
     }
 
+    /// Keeps what is known of a run when it is accepted, in the folder of its job. It
+    /// survives power loss once this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_run(&self, job: &JobId, kept: &[u8]) -> Result<(), HomeError> {
+        let path = self.job_run(job);
+        write_first(&path, kept)
+            .and_then(|file| file.sync_all())
+            .map_err(HomeError::io("write", &path))?;
+        let folder = self.job_folder(job);
+        private_folder::sync(&folder).map_err(HomeError::io("sync", folder))
+    }
+
+    /// What was kept of a run when it was accepted.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_run(&self, job: &JobId) -> Result<Vec<u8>, HomeError> {
+        let path = self.job_run(job);
+        fs_err::read(&path).map_err(HomeError::io("read", &path))
+    }
+
+    /// Remembers that the answer of a run reached whoever asked. Not synced: forgotten, it
+    /// is given once more.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn mark_delivered(&self, job: &JobId) -> Result<(), HomeError> {
+        let path = self.job_delivered(job);
+        write_first(&path, b"")
+            .map(drop)
+            .map_err(HomeError::io("write", &path))
+    }
+
+    /// Whether the answer of a run reached whoever asked.
+    #[must_use]
+    pub fn is_delivered(&self, job: &JobId) -> bool {
+        self.job_delivered(job).exists()
+    }
+
     /// Writes down how a job was accepted, for the loss of the database.
     ///
     /// # Errors
@@ -295,6 +336,7 @@ mod tests {
             priority: 0,
             owner_cap: None,
             parent: None,
+            run: None,
         };
         NewJob {
             id: job.clone(),

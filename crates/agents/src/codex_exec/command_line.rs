@@ -50,6 +50,8 @@ pub struct LaunchRequest<'a> {
     pub earlier_prompt: Option<&'a str>,
     /// File that holds `work.output_schema`.
     pub output_schema: Option<&'a Path>,
+    /// Whether Codex is to refuse a folder that is in no git repository.
+    pub needs_repository: bool,
     /// The MCP servers the turn would get, with those of this program marked.
     pub registrations: &'a [Registration],
     /// What the needed jobs came to. A review other than one with a prompt
@@ -117,7 +119,10 @@ pub fn check_reasoning_effort(effort: &str) -> Result<(), LaunchError> {
 pub fn launch(request: &LaunchRequest<'_>) -> Result<Launch, LaunchError> {
     let mut line = Line::default();
     line.push([path("program", request.program)?, "exec"]);
-    line.push(["--json", "--color", "never", "--skip-git-repo-check"]);
+    line.push(["--json", "--color", "never"]);
+    if !request.needs_repository {
+        line.push(["--skip-git-repo-check"]);
+    }
     let profile = permission_profile(request)?;
     if profile.is_none() {
         line.push(["-s", request.sandbox.as_str()]);

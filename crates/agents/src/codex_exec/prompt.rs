@@ -86,6 +86,17 @@ pub fn go_on(cause: &str) -> String {
     )
 }
 
+/// The prompt of a turn that gives the answer of the turn before the form that was asked
+/// for; `wrong` says what is wrong with it.
+#[must_use]
+pub fn repair(wrong: &str, schema: &str) -> String {
+    format!(
+        "Your last message does not have the form that was asked for ({wrong}). Do not do the \
+         work again. Answer once more with what you found and did, as one JSON object and \
+         nothing else, valid against this JSON Schema:\n{schema}"
+    )
+}
+
 /// Most paths that [`once_more`] names.
 const MOST_NAMED: usize = 50;
 

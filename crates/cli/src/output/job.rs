@@ -71,6 +71,8 @@ pub fn details(job: &JobView, now: Timestamp) -> String {
         (!job.needs.is_empty()).then(|| job.needs.join(", ")),
     );
     facts.add("owner", &job.owner);
+    facts.add_if("run", job.run_id.as_deref());
+    facts.add_if("run folder", job.run_dir.as_deref());
     facts.text()
 }
 

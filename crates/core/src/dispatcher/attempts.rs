@@ -6,6 +6,7 @@ use crate::{
     ids::JobId,
     job::{Job, JobState},
     lifecycle::{JobEnd, LifecycleEvent, Outcome},
+    run,
     time::UnixMillis,
 };
 
@@ -140,6 +141,9 @@ impl Dispatcher {
 fn next_attempt(now: UnixMillis, job: &Job, end: &JobEnd) -> Option<UnixMillis> {
     match &end.outcome {
         Outcome::Failed(failure) if end.leftovers.is_empty() => {
+            if run::is_repaired(job, failure) {
+                return Some(now);
+            }
             // Those that collided with other jobs failed by no fault of their own.
             let clashed = u32::try_from(job.reruns()).unwrap_or(u32::MAX);
             let made = job.attempts.saturating_sub(clashed);

@@ -42,6 +42,7 @@ fn job(n: u64, tree: &str, access: Access) -> Job {
         priority: 0,
         owner_cap: None,
         parent: None,
+        run: None,
     };
     Job::accepted(id(n), n, T0, spec, Owner::User { uid: 0 })
 }

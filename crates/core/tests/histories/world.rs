@@ -382,6 +382,7 @@ impl<'a> World<'a> {
             priority: facts.priority,
             owner_cap: facts.owner_cap,
             parent: None,
+            run: None,
         };
         (
             spec,

@@ -24,7 +24,7 @@ use convoke_core::{
 };
 use convoke_store::{IdempotencyKey, NewJob, Resolved};
 
-use super::{Built, check, owner_of, scope, session_turn, workspace};
+use super::{Built, RunPlan, check, owner_of, scope, session_turn, turns_of, workspace};
 use crate::{
     api_errors,
     config::{Ceiling, Config, ceiling_of},
@@ -40,6 +40,8 @@ pub struct Context<'a> {
     /// Labels of the same request.
     pub labels: &'a HashMap<String, JobId>,
     pub continuation: Option<&'a Continuation>,
+    /// What makes the job a run.
+    pub plan: Option<&'a RunPlan>,
     /// The turn before in the job's session, if it is in the same request.
     pub earlier_turn: Option<&'a JobId>,
 }
@@ -113,6 +115,7 @@ pub async fn build(
         priority: request.priority.unwrap_or(0),
         owner_cap: owner_cap(context.caller)?,
         parent: context.continuation.map(|c| c.previous.id.clone()),
+        run: context.plan.map(|plan| Box::new(plan.run.clone())),
     };
     if request.coordination == Some(coordination::Coordination::Strict) && !spec.is_strict() {
         notices.push(without_effect(&spec));
@@ -132,6 +135,7 @@ pub async fn build(
         environment,
         secret_work,
         notices,
+        kept: context.plan.map(|plan| plan.kept.clone()),
     })
 }
 
@@ -195,6 +199,10 @@ fn conversation(
     if let Some(continuation) = context.continuation {
         let previous = continuation.previous.id.clone();
         return Ok((Some(Resume::Job(previous.clone())), vec![previous]));
+    }
+    if let Some(thread) = context.plan.and_then(|plan| plan.thread.as_ref()) {
+        let resume = Resume::Thread(thread.clone());
+        return Ok((Some(resume), turns_of(context.daemon, thread)));
     }
     let Some(session) = &request.session else {
         return Ok((None, Vec::new()));

@@ -22,12 +22,13 @@ use convoke_core::{
     job::Job,
     lifecycle::{LifecycleEvent, LifecycleRecord},
     owner::Owner,
+    run::Run,
     spec::{JobSpec, Resume, Work},
 };
 use convoke_store::{Acceptance, NewJob};
 
 pub use build::{Continuation, folder_of};
-pub use check::is_confined;
+pub use check::{folder, is_confined};
 pub use repeats::key_of;
 
 use crate::{
@@ -38,6 +39,26 @@ use crate::{
 /// Most jobs of one request.
 const MOST_JOBS: usize = 1_000;
 
+/// What makes a job a run.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The run; its name says which job it is to be.
+    pub run: Run,
+    /// What is kept of it besides its job.
+    pub kept: Vec<u8>,
+    /// The conversation to continue, if any.
+    pub thread: Option<String>,
+}
+
+/// What a single job of a request is besides what the request says.
+#[derive(Clone, Debug)]
+enum Special {
+    /// It goes on where another one stops.
+    Continues(Continuation),
+    /// It is a run.
+    Run(Box<RunPlan>),
+}
+
 /// A job that is ready to be put on disk.
 struct Built {
     new: NewJob,
@@ -45,6 +66,8 @@ struct Built {
     /// The work as asked for, if secrets occur in it.
     secret_work: Option<Work>,
     notices: Vec<String>,
+    /// What is kept of it as a run.
+    kept: Option<Vec<u8>>,
 }
 
 /// Accepts the jobs of a request; each succeeds or fails on its own.
@@ -53,7 +76,19 @@ struct Built {
 /// Nothing can be accepted: the request as a whole is not valid, or the state
 /// cannot be written.
 pub async fn spawn(daemon: &Arc<Daemon>, request: SpawnRequest) -> Result<SpawnResponse, ApiError> {
-    spawn_continuing(daemon, request, None).await
+    spawn_special(daemon, request, None).await
+}
+
+/// Like [`spawn`], for a single job that is a run.
+///
+/// # Errors
+/// As [`spawn`].
+pub async fn spawn_run(
+    daemon: &Arc<Daemon>,
+    request: SpawnRequest,
+    plan: RunPlan,
+) -> Result<SpawnResponse, ApiError> {
+    spawn_special(daemon, request, Some(Special::Run(Box::new(plan)))).await
 }
 
 /// Like [`spawn`], for a single job that goes on where another stops.
@@ -65,6 +100,19 @@ pub async fn spawn_continuing(
     request: SpawnRequest,
     continuation: Option<Continuation>,
 ) -> Result<SpawnResponse, ApiError> {
+    spawn_special(daemon, request, continuation.map(Special::Continues)).await
+}
+
+async fn spawn_special(
+    daemon: &Arc<Daemon>,
+    request: SpawnRequest,
+    special: Option<Special>,
+) -> Result<SpawnResponse, ApiError> {
+    let (continuation, plan) = match special {
+        None => (None, None),
+        Some(Special::Continues(continuation)) => (Some(continuation), None),
+        Some(Special::Run(plan)) => (None, Some(plan)),
+    };
     if daemon.shutdown.is_cancelled() {
         return Err(ApiError::new(
             RequestCode::ShuttingDown,
@@ -82,13 +130,17 @@ pub async fn spawn_continuing(
         .map_err(|error| api_errors::of_config(&error))?;
     disk_space::check(daemon, &config)?;
     // Whoever continues a job holds it already.
-    let has_sessions = request.jobs.iter().any(|job| job.session.is_some());
+    let continues = plan.as_ref().is_some_and(|plan| plan.thread.is_some());
+    let has_sessions = continues || request.jobs.iter().any(|job| job.session.is_some());
     let _turns = if has_sessions && continuation.is_none() {
         Some(daemon.conversations.lock().await)
     } else {
         None
     };
-    let ids = new_ids(request.jobs.len())?;
+    let ids = match &plan {
+        Some(plan) => vec![plan.run.id.job()],
+        None => new_ids(request.jobs.len())?,
+    };
     let labels = labels_of(&request.jobs, &ids);
     let mut built: Vec<Result<Built, ApiError>> = Vec::with_capacity(ids.len());
     for (index, (job, id)) in request.jobs.iter().zip(&ids).enumerate() {
@@ -99,6 +151,7 @@ pub async fn spawn_continuing(
             caller: &request.caller,
             labels: &labels,
             continuation: continuation.as_ref(),
+            plan: plan.as_deref(),
             earlier_turn: earlier_turn(&built, job),
         };
         let next = build::build(&context, job, id.clone(), key).await;
@@ -226,7 +279,8 @@ async fn accept(
                 let home = daemon.home.clone();
                 let id = built.new.id.clone();
                 let created = tokio::task::spawn_blocking(move || {
-                    home.create_job_folder(&id, &built.environment, built.secret_work.as_ref())
+                    home.create_job_folder(&id, &built.environment, built.secret_work.as_ref())?;
+                    built.kept.map_or(Ok(()), |kept| home.write_run(&id, &kept))
                 });
                 let created = created
                     .await
@@ -384,6 +438,24 @@ fn enter(daemon: &Arc<Daemon>, job: Job, seq: u64) {
 
 fn waits_for(spec: &JobSpec) -> impl Iterator<Item = &JobId> {
     spec.needs.iter().chain(&spec.after)
+}
+
+/// The live jobs that work in a conversation, which a further turn there must wait for.
+/// Holds as long as [`Daemon::conversations`] is held.
+fn turns_of(daemon: &Daemon, thread: &str) -> Vec<JobId> {
+    let is_there = |job: &&Job| {
+        let resumes = |work: &Work| match work {
+            Work::Agent(work) => work.resume == Some(Resume::Thread(thread.to_owned())),
+            Work::Command { .. } => false,
+        };
+        job.thread.as_deref() == Some(thread) || resumes(&job.spec.work)
+    };
+    let dispatcher = daemon.dispatcher();
+    dispatcher
+        .jobs()
+        .filter(is_there)
+        .map(|job| job.id.clone())
+        .collect()
 }
 
 /// The conversation a new turn of a session goes on in, and the live job it

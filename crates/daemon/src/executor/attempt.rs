@@ -24,7 +24,7 @@ use super::{
     runner_process, verdict,
 };
 use crate::{
-    checkpoints, error_chain, findings, leftovers, observe, overlays, secrets, spares,
+    checkpoints, delegate, error_chain, findings, leftovers, observe, overlays, secrets, spares,
     state::Daemon, strict, workplaces,
 };
 
@@ -83,6 +83,7 @@ async fn start_runner(
         Ok((folder, spec.socket))
     });
     spares::refill(daemon);
+    delegate::started(daemon, job).await;
     match launched {
         Ok((folder, socket)) => follow(daemon, job, attempt, folder, socket, may_go).await,
         Err(verdict) => report(daemon, job, attempt, *verdict),

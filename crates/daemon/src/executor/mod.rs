@@ -15,6 +15,7 @@ mod prepare;
 mod probe;
 pub mod projection;
 mod runner_process;
+pub mod streams;
 pub mod tail;
 mod verdict;
 

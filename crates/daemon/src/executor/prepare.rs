@@ -8,7 +8,7 @@ use std::{
 use convoke_agents::{
     codex_exec::{
         command_line::{LaunchError, LaunchRequest, launch},
-        prompt::{NeededResult, go_on, once_more},
+        prompt::{NeededResult, go_on, once_more, repair},
     },
     command,
     driver::{Interrupt, Launch},
@@ -42,6 +42,9 @@ use crate::{
 /// The failure with which the job ends: the agent is missing, the needed
 /// results or the environment cannot be read.
 pub async fn prepare(daemon: &Daemon, job: &Job, attempt: u32) -> Result<RunnerSpec, Failure> {
+    if let Some(obstacle) = job.spec.run.as_ref().and_then(|run| run.obstacle.as_ref()) {
+        return Err(Failure::new(FailureCode::Workspace, obstacle.clone()));
+    }
     let config = daemon.last_config();
     let environment = daemon.home.read_env(&job.id).map_err(|error| {
         Failure::new(
@@ -294,6 +297,11 @@ async fn agent_launch(
         thread: resumed.thread.as_deref(),
         earlier_prompt: resumed.earlier_prompt.as_deref(),
         output_schema: schema.as_deref(),
+        needs_repository: job
+            .spec
+            .run
+            .as_ref()
+            .is_some_and(|run| run.needs_repository),
         registrations: &registrations,
         results: &results,
     };
@@ -317,10 +325,14 @@ fn continuation(job: &Job, work: &AgentWork) -> Option<AgentWork> {
         return None;
     }
     let is_prompt = matches!(work.task, AgentTask::Prompt { .. });
+    let prompt = match &work.output_schema {
+        Some(schema) if failed.cause.code == FailureCode::InvalidOutput => {
+            repair(&failed.cause.message, &schema.to_string())
+        }
+        _ => go_on(failed.cause.code.as_str()),
+    };
     (job.thread.is_some() && is_prompt).then(|| AgentWork {
-        task: AgentTask::Prompt {
-            prompt: go_on(failed.cause.code.as_str()),
-        },
+        task: AgentTask::Prompt { prompt },
         ..work.clone()
     })
 }

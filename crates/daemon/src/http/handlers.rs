@@ -36,8 +36,8 @@ use crate::{
     versions as files, views, wait,
 };
 
-type Shared = State<Arc<Daemon>>;
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Shared = State<Arc<Daemon>>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// The job a path names, if the peer may read about it.
 pub fn readable(daemon: &Daemon, peer: &Peer, name: &str) -> Result<JobId, ApiError> {
@@ -314,7 +314,9 @@ pub async fn doctor(
     Ok(Json(doctor::examine(&daemon, &request.caller).await))
 }
 
-fn joined<T>(result: Result<Result<T, ApiError>, tokio::task::JoinError>) -> Result<T, ApiError> {
+pub(super) fn joined<T>(
+    result: Result<Result<T, ApiError>, tokio::task::JoinError>,
+) -> Result<T, ApiError> {
     result.unwrap_or_else(|error| {
         Err(ApiError::new(
             convoke_api::error::RequestCode::Internal,

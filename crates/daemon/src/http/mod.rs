@@ -3,6 +3,7 @@
 mod feeds;
 mod handlers;
 mod peer;
+mod runs;
 
 use std::sync::Arc;
 
@@ -59,6 +60,10 @@ fn router(daemon: Arc<Daemon>) -> Router {
         .route(paths::JOB_DISCARD, post(handlers::discard))
         .route(paths::JOB_CANCEL, post(handlers::cancel))
         .route(paths::JOB_INTERRUPT, post(handlers::interrupt))
+        .route(paths::RUNS, get(runs::list).post(runs::start))
+        .route(paths::RUN, get(runs::run))
+        .route(paths::RUN_CANCEL, post(runs::cancel))
+        .route(paths::RUN_DELIVERED, post(runs::delivered))
         .route(paths::EVENTS, get(feeds::lifecycle))
         .route(paths::SESSIONS, get(handlers::sessions))
         .route(paths::DAEMON, get(handlers::daemon))

@@ -1,3 +1,4 @@
 //! What is decided about runs, without any I/O.
 
+pub mod delegate;
 pub mod skills;

@@ -65,6 +65,7 @@ pub fn spec() -> JobSpec {
         priority: 0,
         owner_cap: None,
         parent: None,
+        run: None,
     }
 }
 

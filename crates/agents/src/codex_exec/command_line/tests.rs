@@ -65,6 +65,7 @@ fn start(work: &AgentWork, thread: Option<&str>) -> Result<Launch, LaunchError> 
         thread,
         earlier_prompt: None,
         output_schema: work.output_schema.as_ref().map(|_| Path::new("/s.json")),
+        needs_repository: false,
         registrations: &registrations,
         results: &[],
     })
@@ -96,6 +97,7 @@ fn a_scope_becomes_a_permission_profile_or_nothing_starts() {
             thread: None,
             earlier_prompt: None,
             output_schema: None,
+            needs_repository: false,
             registrations: &[],
             results: &[],
         })

@@ -1,0 +1,196 @@
+//! The answer of a run, from its job and what was kept of it. It is the same however
+//! often and however late it is asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use convoke_api::{
+    delegate::{
+        Artifact, DelegateAnswer, Deliverable, RunStatus, RunTiming, RunView, SelectedSkill,
+        SkillOrigin,
+    },
+    error::{ApiError, RequestCode},
+    values::State,
+};
+use convoke_core::{
+    ids::JobId,
+    job::{Job, JobState},
+    lifecycle::Outcome,
+    run::Run,
+};
+use convoke_runs::{
+    controllers::delegate::{self, Answer, Ended, Fate, Kept},
+    files::{run_folder, skills::Origin},
+};
+
+use crate::{state::Daemon, wait};
+
+/// How long an answer waits for the folder of a run that has just ended.
+const SETTLES_WITHIN: Duration = Duration::from_secs(20);
+
+/// What to do about a run that could not begin.
+const OBSTACLE_HINT: &str = "correct `skills`, or let `skills_mode` be \"auto\"; skills_index.json of the run lists what was found";
+
+/// Characters of a task that a list shows.
+const SUMMARY: usize = 200;
+
+/// A run, with its answer if it is over.
+///
+/// # Errors
+/// It cannot be read.
+pub async fn of_id(daemon: &Arc<Daemon>, id: &JobId) -> Result<RunView, ApiError> {
+    let job = wait::settled(daemon, id, SETTLES_WITHIN).await?;
+    let daemon = Arc::clone(daemon);
+    let built = tokio::task::spawn_blocking(move || {
+        let mut view = view(&job).ok_or_else(|| super::unknown_run(&daemon, job.id.as_str()))?;
+        if job.is_over() {
+            let kept = kept(&daemon, &job);
+            let run = job.spec.run.as_deref();
+            let names = run.map(|run| run_folder::artifacts(&run.folder));
+            let answer = answer(&job, kept.as_ref(), &names.unwrap_or_default());
+            view.answer = answer.map(wire);
+        }
+        Ok(view)
+    });
+    built
+        .await
+        .map_err(|error| ApiError::new(RequestCode::Internal, error.to_string()))?
+}
+
+/// A run without its answer; none if the job is no run.
+pub fn view(job: &Job) -> Option<RunView> {
+    let run = job.spec.run.as_ref()?;
+    Some(RunView {
+        run_id: run.id.to_string(),
+        run_dir: run.folder.display().to_string(),
+        job_id: job.id.to_string(),
+        state: State::parse(job.state.name()).unwrap_or(State::Queued),
+        summary: summary(job),
+        accepted_at: job.accepted_at.to_rfc3339(),
+        existed: false,
+        notices: Vec::new(),
+        answer: None,
+    })
+}
+
+/// The beginning of what the worker is told to do.
+fn summary(job: &Job) -> String {
+    let convoke_core::spec::Work::Agent(work) = &job.spec.work else {
+        return String::new();
+    };
+    let convoke_core::spec::AgentTask::Prompt { prompt } = &work.task else {
+        return String::new();
+    };
+    let task = prompt.split("## Task\n\n").nth(1).unwrap_or(prompt);
+    let line = task.lines().next().unwrap_or_default();
+    line.chars().take(SUMMARY).collect()
+}
+
+/// What was kept of a run when it was accepted.
+pub fn kept(daemon: &Daemon, job: &Job) -> Option<Kept> {
+    let bytes = match daemon.home.read_run(&job.id) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(job = %job.id, error = %crate::error_chain(&error), "what was kept of the run cannot be read");
+            return None;
+        }
+    };
+    serde_json::from_slice(&bytes)
+        .inspect_err(
+            |error| tracing::error!(job = %job.id, %error, "what was kept of the run is damaged"),
+        )
+        .ok()
+}
+
+/// The answer of a run that is over.
+pub fn answer(job: &Job, kept: Option<&Kept>, artifacts: &[&'static str]) -> Option<Answer> {
+    let run = job.spec.run.as_deref()?;
+    let JobState::Ended { at, end } = &job.state else {
+        return None;
+    };
+    let selection = kept.map(|kept| &kept.selection);
+    Some(delegate::answer(&Ended {
+        run_id: run.id.as_str(),
+        run_dir: &run.folder,
+        job_id: job.id.as_str(),
+        thread: job.thread.as_deref(),
+        skills: selection.map_or(&[], |selection| selection.selected.as_slice()),
+        warnings: selection.map_or(&[], |selection| selection.warnings.as_slice()),
+        message: end.final_message.as_deref(),
+        started_at: job.started_at.unwrap_or(job.accepted_at),
+        finished_at: *at,
+        fate: fate(run, &end.outcome),
+        artifacts,
+    }))
+}
+
+fn fate(run: &Run, outcome: &Outcome) -> Fate {
+    match outcome {
+        Outcome::Completed => Fate::Completed,
+        Outcome::Cancelled { reason } => Fate::Cancelled {
+            reason: reason.as_str().to_owned(),
+        },
+        Outcome::Failed(failure) => Fate::Failed {
+            code: failure.code.as_str().to_owned(),
+            message: failure.message.clone(),
+            hint: match run.obstacle {
+                Some(_) => OBSTACLE_HINT.to_owned(),
+                None => failure.code.hint().to_owned(),
+            },
+        },
+    }
+}
+
+fn wire(answer: Answer) -> DelegateAnswer {
+    let path = |path: std::path::PathBuf| path.display().to_string();
+    DelegateAnswer {
+        run_id: answer.run_id,
+        run_dir: path(answer.run_dir),
+        subagent_thread_id: answer.subagent_thread_id,
+        selected_skills: answer
+            .selected_skills
+            .into_iter()
+            .map(|skill| SelectedSkill {
+                name: skill.name,
+                description: skill.description,
+                origin: match skill.origin {
+                    Origin::Repo => SkillOrigin::Repo,
+                    Origin::Global => SkillOrigin::Global,
+                },
+                path: path(skill.path),
+            })
+            .collect(),
+        summary: answer.summary,
+        deliverables: answer
+            .deliverables
+            .into_iter()
+            .map(|made| Deliverable {
+                path: made.path,
+                description: made.description,
+            })
+            .collect(),
+        open_questions: answer.open_questions,
+        next_actions: answer.next_actions,
+        artifacts: answer
+            .artifacts
+            .into_iter()
+            .map(|artifact| Artifact {
+                name: artifact.name,
+                path: path(artifact.path),
+            })
+            .collect(),
+        timing: RunTiming {
+            started_at: answer.timing.started_at,
+            finished_at: answer.timing.finished_at,
+            duration_ms: answer.timing.duration_ms,
+        },
+        status: match answer.status.as_str() {
+            "completed" => RunStatus::Completed,
+            "cancelled" => RunStatus::Cancelled,
+            _ => RunStatus::Failed,
+        },
+        error: answer.error,
+        job_id: Some(answer.job_id),
+        code: answer.code,
+        warnings: answer.warnings,
+    }
+}
