@@ -5,6 +5,7 @@
 //! | `docs/api/openapi.json` | the wire types |
 //! | `docs/cli.md`, `docs/man/*.1` | the command line (`convoke __generate`) |
 //! | `docs/mcp/jobs.tools.json` | what `convoke mcp` answers to `tools/list` |
+//! | `docs/mcp/delegate.tools.json` | the same with `--tools delegate` |
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +20,13 @@ use serde_json::{Value, json};
 use crate::{build, command, error::Error, folders};
 
 /// Files and folders that hold nothing but generated files, below `docs`.
-const GENERATED: [&str; 4] = ["api/openapi.json", "cli.md", "man", "mcp/jobs.tools.json"];
+const GENERATED: [&str; 5] = [
+    "api/openapi.json",
+    "cli.md",
+    "man",
+    "mcp/jobs.tools.json",
+    "mcp/delegate.tools.json",
+];
 
 /// Write the generated files: OpenAPI, command-line reference, manual pages, tool list
 #[derive(Debug, clap::Args)]
@@ -82,20 +89,22 @@ fn generate(convoke: &Path, folder: &Path) -> Result<(), Error> {
     }
     let openapi = convoke_api::openapi::document();
     fs::write(folder.join("api/openapi.json"), pretty(&openapi))?;
-    fs::write(
-        folder.join("mcp/jobs.tools.json"),
-        pretty(&tools_list(convoke)?),
-    )?;
+    for toolset in ["jobs", "delegate"] {
+        fs::write(
+            folder.join(format!("mcp/{toolset}.tools.json")),
+            pretty(&tools_list(convoke, toolset)?),
+        )?;
+    }
     Ok(())
 }
 
 /// What the MCP server answers to `tools/list`.
-fn tools_list(convoke: &Path) -> Result<Value, Error> {
+fn tools_list(convoke: &Path, toolset: &str) -> Result<Value, Error> {
     // Not the home of whoever runs this: its settings must not show.
     let home = tempfile::tempdir()?;
     let mut command = Command::new(convoke);
     command
-        .arg("mcp")
+        .args(["mcp", "--tools", toolset])
         .env_clear()
         .env("HOME", home.path())
         .current_dir(home.path())

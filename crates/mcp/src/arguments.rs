@@ -68,6 +68,10 @@ fn walk(schema: &Map<String, Value>, value: &mut Value, path: &str) -> Result<()
         ("string", Value::String(word)) => word_allowed(schema, word, path),
         ("boolean", Value::Bool(_)) => Ok(()),
         ("number", Value::Number(_)) => whole(value, path),
+        ("integer", Value::Number(_)) => {
+            whole(value, path)?;
+            above(schema, value, path)
+        }
         _ => Err(ApiError::invalid(format!(
             "`{path}` is {}; it must be {}",
             shown(value),
@@ -127,6 +131,10 @@ fn each(schema: &Map<String, Value>, items: &mut [Value], path: &str) -> Result<
 }
 
 fn word_allowed(schema: &Map<String, Value>, word: &str, path: &str) -> Result<(), ApiError> {
+    let least = schema.get("minLength").and_then(Value::as_u64);
+    if least.is_some_and(|least| least > 0) && word.is_empty() {
+        return Err(ApiError::invalid(format!("`{path}` is empty")));
+    }
     let Some(Value::Array(words)) = schema.get("enum") else {
         return Ok(());
     };
@@ -158,6 +166,18 @@ fn whole(value: &mut Value, path: &str) -> Result<(), ApiError> {
     )))
 }
 
+/// A number above the bound that its schema names.
+fn above(schema: &Map<String, Value>, value: &Value, path: &str) -> Result<(), ApiError> {
+    let bound = schema.get("exclusiveMinimum").and_then(Value::as_u64);
+    if bound.is_some_and(|bound| value.as_u64().is_some_and(|value| value <= bound)) {
+        return Err(ApiError::invalid(format!(
+            "`{path}` is {value}; it must be more than {}",
+            bound.unwrap_or_default()
+        )));
+    }
+    Ok(())
+}
+
 fn one_of(choices: &[Value], value: &mut Value, path: &str) -> Result<(), ApiError> {
     let mut complaints = Vec::new();
     for choice in choices.iter().filter_map(Value::as_object) {
@@ -179,7 +199,7 @@ fn kind_name(kind: &str) -> &str {
         "array" => "a list",
         "string" => "a text",
         "boolean" => "true or false",
-        "number" => "a whole number",
+        "number" | "integer" => "a whole number",
         other => other,
     }
 }

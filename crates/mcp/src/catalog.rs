@@ -7,16 +7,33 @@ use rmcp::model::{JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::Value;
 
 use crate::{
-    changes, control, events, help, jobs, result,
+    changes, control, delegate_catalog, events, help, jobs, result,
     schema_pass::{input, input_of_both, output},
+    server::Toolset,
     sessions, settings, spawn, spawn_group, status, synchronous, wait,
 };
 
 /// Tools that are worth showing before anything is searched for.
-const ALWAYS_LOADED: [&str; 3] = ["codex_spawn", "codex_spawn_group", "codex_wait_any"];
+const ALWAYS_LOADED: [&str; 4] = [
+    "codex_spawn",
+    "codex_spawn_group",
+    "codex_wait_any",
+    "delegate_run",
+];
 
-/// All tools, in the order in which they are listed.
-pub(crate) fn tools() -> Vec<Tool> {
+/// All tools of the toolsets, in the order in which they are listed.
+pub(crate) fn tools(toolsets: &[Toolset]) -> Vec<Tool> {
+    let mut tools = Vec::new();
+    if toolsets.contains(&Toolset::Jobs) {
+        tools.extend(jobs_tools());
+    }
+    if toolsets.contains(&Toolset::Delegate) {
+        tools.extend(delegate_catalog::tools());
+    }
+    tools
+}
+
+fn jobs_tools() -> Vec<Tool> {
     let mut tools = starting();
     tools.extend(watching());
     tools.extend(others());
@@ -166,7 +183,12 @@ fn others() -> Vec<Tool> {
 }
 
 /// A tool that changes nothing.
-fn reads(name: &'static str, what: &'static str, input: JsonObject, output: JsonObject) -> Tool {
+pub(crate) fn reads(
+    name: &'static str,
+    what: &'static str,
+    input: JsonObject,
+    output: JsonObject,
+) -> Tool {
     tool(
         name,
         what,
@@ -178,7 +200,12 @@ fn reads(name: &'static str, what: &'static str, input: JsonObject, output: Json
 
 /// A tool that acts. Headless Codex runs it only with all three hints said;
 /// what bounds a call is the caller's own power, checked by the daemon.
-fn acts(name: &'static str, what: &'static str, input: JsonObject, output: JsonObject) -> Tool {
+pub(crate) fn acts(
+    name: &'static str,
+    what: &'static str,
+    input: JsonObject,
+    output: JsonObject,
+) -> Tool {
     let hints = ToolAnnotations::new()
         .read_only(false)
         .destructive(false)

@@ -15,6 +15,8 @@ mod caller;
 mod catalog;
 mod changes;
 mod control;
+mod delegate;
+mod delegate_catalog;
 mod end_of_input;
 mod errors;
 mod events;
@@ -33,4 +35,4 @@ mod test_hooks;
 mod wait;
 mod words;
 
-pub use server::{JobsServer, ServeError, ServerConfig, serve, serve_stdio};
+pub use server::{JobsServer, ServeError, ServerConfig, Toolset, serve, serve_stdio};

@@ -22,12 +22,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments, catalog, changes, control,
+    arguments, catalog, changes, control, delegate, delegate_catalog,
     end_of_input::NotesEnd,
     errors::{self, Failure, Outcome},
     events, help, jobs, result, sessions, spawn, spawn_group, status, synchronous, test_hooks,
     wait,
 };
+
+/// A set of tools that a server can offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toolset {
+    /// Background jobs: `codex_spawn` and what belongs to it.
+    Jobs,
+    /// Delegated runs with a folder each: `delegate_run` and what belongs to it.
+    Delegate,
+}
 
 /// What a server is told by whoever starts it.
 #[derive(Clone, Debug)]
@@ -36,6 +45,8 @@ pub struct ServerConfig {
     pub client: Client,
     /// The environment of the server's process, as it was at the start.
     pub environment: BTreeMap<String, String>,
+    /// What it offers.
+    pub toolsets: Vec<Toolset>,
     /// The server's working folder, absolute: jobs start there by default.
     pub folder: PathBuf,
     /// Longest wait of one call; by the client's name if left out.
@@ -58,7 +69,7 @@ pub enum ServeError {
     Broken(#[source] tokio::task::JoinError),
 }
 
-/// The `jobs` toolset for one MCP client.
+/// The chosen toolsets for one MCP client.
 #[derive(Clone, Debug)]
 pub struct JobsServer {
     config: Arc<ServerConfig>,
@@ -119,10 +130,36 @@ impl JobsServer {
     #[must_use]
     pub fn new(config: ServerConfig) -> Self {
         Self {
+            tools: Arc::new(catalog::tools(&config.toolsets)),
             config: Arc::new(config),
-            tools: Arc::new(catalog::tools()),
             input_ended: CancellationToken::new(),
         }
+    }
+
+    fn delegates(&self) -> bool {
+        self.config.toolsets.contains(&Toolset::Delegate)
+    }
+
+    #[expect(
+        deprecated,
+        reason = "the newest specification gives log messages up; clients in use know them"
+    )]
+    fn capabilities(&self) -> ServerCapabilities {
+        let builder = ServerCapabilities::builder();
+        match self.delegates() {
+            true => builder.enable_logging().enable_tools().build(),
+            false => builder.enable_tools().build(),
+        }
+    }
+
+    /// What the client is told at the start, of each toolset.
+    fn instructions(&self) -> String {
+        let of = |toolset: &Toolset| match toolset {
+            Toolset::Jobs => help::INSTRUCTIONS,
+            Toolset::Delegate => delegate_catalog::INSTRUCTIONS,
+        };
+        let parts: Vec<&str> = self.config.toolsets.iter().map(of).collect();
+        parts.join("\n")
     }
 
     /// The tools as published.
@@ -162,6 +199,10 @@ impl JobsServer {
             "codex_apply" => changes::codex_apply(&call).await,
             "codex_discard" => changes::codex_discard(&call).await,
             "codex_rollback" => changes::codex_rollback(&call).await,
+            "delegate_run" => delegate::delegate_run(&call).await,
+            "delegate_resume" => delegate::delegate_resume(&call).await,
+            "delegate_status" => delegate::delegate_status(&call).await,
+            "delegate_cancel" => delegate::delegate_cancel(&call).await,
             "review" => synchronous::review(&call).await,
             "listSessions" => sessions::list_sessions(&call).await,
             "ping" => help::ping(&call),
@@ -175,13 +216,13 @@ impl JobsServer {
 
 impl ServerHandler for JobsServer {
     fn get_info(&self) -> InitializeResult {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let capabilities = self.capabilities();
         InitializeResult::new(capabilities)
             .with_server_info(Implementation::new(
                 "convoke",
                 self.config.program_version.clone(),
             ))
-            .with_instructions(help::INSTRUCTIONS)
+            .with_instructions(self.instructions())
     }
 
     async fn list_tools(
@@ -214,6 +255,25 @@ impl ServerHandler for JobsServer {
             Ok(result) => Ok(result.into()),
             Err(Failure::Refused(error)) => Ok(errors::refused(&error).into()),
             Err(Failure::Cancelled) => Err(errors::cancelled()),
+        }
+    }
+
+    /// The few messages that are sent name a run, which no client may miss: they are
+    /// sent whatever the level.
+    #[expect(
+        deprecated,
+        reason = "the newest specification gives log messages up; clients in use know them"
+    )]
+    async fn set_level(
+        &self,
+        _: rmcp::model::SetLevelRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        match self.delegates() {
+            true => Ok(()),
+            false => Err(ErrorData::method_not_found::<
+                rmcp::model::SetLevelRequestMethod,
+            >()),
         }
     }
 

@@ -23,6 +23,8 @@ pub struct McpClient {
     child: Child,
     lines: std::sync::mpsc::Receiver<String>,
     next_id: i64,
+    /// Notifications that came between answers.
+    pub heard: Vec<Value>,
 }
 
 impl McpClient {
@@ -73,6 +75,7 @@ impl McpClient {
             child,
             lines,
             next_id: 0,
+            heard: Vec::new(),
         };
         let hello = serde_json::json!({"protocolVersion": "2025-06-18", "capabilities": {},
             "clientInfo": {"name": client_name, "version": "1"}});
@@ -121,7 +124,8 @@ impl McpClient {
         Ok(id)
     }
 
-    /// Waits for the answer to a request; other messages are dropped.
+    /// Waits for the answer to a request; notifications are kept in `heard`, other
+    /// messages dropped.
     ///
     /// # Panics
     /// It is a protocol error, or does not come within a minute.
@@ -137,6 +141,10 @@ impl McpClient {
             })?;
             let message: Value = serde_json::from_str(&line)
                 .map_err(|error| format!("the MCP server's line is no JSON ({error}): {line}"))?;
+            if message.get("id").is_none() {
+                self.heard.push(message);
+                continue;
+            }
             if message["id"] != id || message.get("method").is_some() {
                 continue;
             }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use convoke_client::Client;
-use convoke_mcp::ServerConfig;
+use convoke_mcp::{ServerConfig, Toolset};
 
 use crate::{connection, context::Context, error::CliError, exit_code::End, quantities, runtime};
 
@@ -12,9 +12,9 @@ use crate::{connection, context::Context, error::CliError, exit_code::End, quant
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Mcp {
-    /// Choose the toolset
-    #[arg(long, value_name = "TOOLSET", default_value = "jobs", value_parser = ["jobs"])]
-    tools: String,
+    /// Choose the toolsets, with commas between them
+    #[arg(long, value_name = "TOOLSETS", default_value = "jobs", value_delimiter = ',', value_parser = ["jobs", "delegate", "all"])]
+    tools: Vec<String>,
     /// Let one call wait at most so long: seconds, or a time such as 4m
     #[arg(long, value_name = "SECS", value_parser = wait)]
     max_wait: Option<Duration>,
@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   codex mcp add convoke -- convoke mcp
   claude mcp add convoke -- convoke mcp
+  codex mcp add delegate -- convoke mcp --tools delegate
 
 `convoke doctor` says which further settings Codex should have.";
 
@@ -39,6 +40,7 @@ impl Mcp {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 })
                 .collect(),
+            toolsets: toolsets(&self.tools),
             folder: std::env::current_dir().map_err(CliError::system("find the working folder"))?,
             max_wait: self.max_wait,
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -55,6 +57,16 @@ impl Mcp {
     }
 }
 
+/// Each once, whatever the order.
+fn toolsets(words: &[String]) -> Vec<Toolset> {
+    let chosen = |name: &str| words.iter().any(|word| word == name || word == "all");
+    [("jobs", Toolset::Jobs), ("delegate", Toolset::Delegate)]
+        .into_iter()
+        .filter(|(name, _)| chosen(name))
+        .map(|(_, toolset)| toolset)
+        .collect()
+}
+
 /// A plain number counts in seconds.
 fn wait(text: &str) -> Result<Duration, String> {
     match text.parse() {
@@ -66,6 +78,14 @@ fn wait(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn toolsets_are_taken_once() {
+        let words =
+            |text: &[&str]| toolsets(&text.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        assert_eq!(words(&["delegate", "delegate"]), [Toolset::Delegate]);
+        assert_eq!(words(&["all"]), [Toolset::Jobs, Toolset::Delegate]);
+    }
 
     #[test]
     fn waits() {

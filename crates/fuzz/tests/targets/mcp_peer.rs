@@ -37,6 +37,7 @@ impl World {
         let config = ServerConfig {
             client: Client::new(daemon.folder.path().to_owned(), None),
             environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
+            toolsets: vec![convoke_mcp::Toolset::Jobs],
             folder: "/srv/here".into(),
             max_wait: None,
             program_version: "1.2.3".to_owned(),

@@ -1,9 +1,15 @@
 //! The published tools against the recorded contract: nothing removed, nothing
 //! narrowed.
 
+use convoke_mcp::Toolset;
 use serde_json::{Map, Value};
 
 use super::{daemon::Daemon, peer};
+
+fn delegate_fixture() -> Value {
+    let text = include_str!("../fixtures/delegate.tools.json");
+    serde_json::from_str(text).expect("JSON")
+}
 
 fn fixture() -> Value {
     let text = include_str!("../fixtures/jobs.tools.json");
@@ -11,8 +17,14 @@ fn fixture() -> Value {
 }
 
 pub async fn published() -> Vec<Value> {
+    published_of(&[Toolset::Jobs]).await
+}
+
+async fn published_of(toolsets: &[Toolset]) -> Vec<Value> {
     let daemon = Daemon::start();
-    let server = convoke_mcp::JobsServer::new(peer::config(&daemon));
+    let mut config = peer::config(&daemon);
+    config.toolsets = toolsets.to_vec();
+    let server = convoke_mcp::JobsServer::new(config);
     server
         .tools()
         .iter()
@@ -34,6 +46,8 @@ fn compare(ours: &Value, theirs: &Value, path: &str) {
         "minLength",
         "maxLength",
         "pattern",
+        "default",
+        "exclusiveMinimum",
         "additionalProperties",
     ] {
         assert_eq!(ours.get(key), theirs.get(key), "{key} of {path}");
@@ -85,9 +99,77 @@ async fn every_recorded_tool_is_published_whole() {
     assert!(ours.iter().any(|tool| tool["name"] == "codex_jobs"));
 }
 
+/// Of the `delegate` toolset; `delegate_autopilot` is not served yet.
+#[tokio::test]
+async fn every_recorded_delegate_tool_is_published_whole() {
+    let ours = published_of(&[Toolset::Delegate]).await;
+    let names: Vec<&str> = ours
+        .iter()
+        .map(|tool| tool["name"].as_str().expect("a name"))
+        .collect();
+    let expected = [
+        "delegate_run",
+        "delegate_resume",
+        "delegate_status",
+        "delegate_cancel",
+    ];
+    assert_eq!(names, expected);
+    for theirs in delegate_fixture()["tools"].as_array().expect("a list") {
+        let name = theirs["name"].as_str().expect("a name");
+        let Some(tool) = ours.iter().find(|tool| tool["name"] == name) else {
+            assert_eq!(name, "delegate_autopilot");
+            continue;
+        };
+        compare(&tool["inputSchema"], &theirs["inputSchema"], name);
+        let mut output = tool["outputSchema"].clone();
+        // An answer, or the object of an error.
+        output["required"] = output["anyOf"][0]["required"].clone();
+        compare_output(&output, &theirs["outputSchema"], name);
+    }
+    assert_eq!(
+        published_of(&[Toolset::Jobs, Toolset::Delegate])
+            .await
+            .len(),
+        24
+    );
+}
+
+/// Every recorded field is in ours and always there, and nothing else is unknown.
+fn compare_output(ours: &Value, theirs: &Value, path: &str) {
+    if theirs.get("anyOf").is_some() {
+        // `string` or null, written as a list of types.
+        let types = ours["type"].as_array();
+        assert!(
+            types.is_some_and(|types| types.contains(&Value::from("null"))),
+            "{path}: {ours}"
+        );
+        return;
+    }
+    assert_eq!(ours["type"], theirs["type"], "type of {path}");
+    assert_eq!(
+        ours.get("additionalProperties"),
+        theirs.get("additionalProperties"),
+        "{path}"
+    );
+    assert_eq!(ours.get("enum"), theirs.get("enum"), "words of {path}");
+    let names = |schema: &Value| {
+        let names = schema.get("required").cloned().unwrap_or_default();
+        let mut names: Vec<String> = serde_json::from_value(names).unwrap_or_default();
+        names.sort();
+        names
+    };
+    assert_eq!(names(ours), names(theirs), "required of {path}");
+    for (name, theirs) in theirs["properties"].as_object().into_iter().flatten() {
+        compare_output(&ours["properties"][name], theirs, &format!("{path}.{name}"));
+    }
+    if let Some(items) = theirs.get("items") {
+        compare_output(&ours["items"], items, &format!("{path}[]"));
+    }
+}
+
 #[tokio::test]
 async fn headless_clients_may_call_every_tool() {
-    for tool in published().await {
+    for tool in published_of(&[Toolset::Jobs, Toolset::Delegate]).await {
         let hints = &tool["annotations"];
         let acts = hints["readOnlyHint"] == false
             && hints["destructiveHint"] == false
@@ -134,7 +216,7 @@ fn plain(value: &Value, path: &str, input: bool) {
 
 #[tokio::test]
 async fn schemas_are_plain_and_described() {
-    for tool in published().await {
+    for tool in published_of(&[Toolset::Jobs, Toolset::Delegate]).await {
         let name = tool["name"].as_str().expect("a name");
         assert!(
             tool["description"]

@@ -22,6 +22,7 @@ pub fn config(daemon: &Daemon) -> ServerConfig {
     ServerConfig {
         client: Client::new(daemon.home().to_owned(), None),
         environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
+        toolsets: vec![convoke_mcp::Toolset::Jobs],
         folder: "/srv/here".into(),
         max_wait: None,
         program_version: "1.2.3".into(),
