@@ -14,6 +14,7 @@ use convoke_api::{
         WaitRequest, WaitResponse,
     },
     daemon::{ConfigView, DaemonView, StopRequest},
+    delegate::{RunQuery, RunView, StartRunRequest},
     doctor::{DoctorReport, DoctorRequest},
     events::{EventsPage, EventsQuery},
     gc::{GcRequest, GcResponse},
@@ -63,6 +64,16 @@ impl Connection {
     /// Starts jobs.
     pub async fn spawn(&self, request: &SpawnRequest) -> Answer<SpawnResponse> {
         self.client.spawn(request).await.map_err(refused)
+    }
+
+    /// Delegates work.
+    pub async fn start_run(&self, request: &StartRunRequest) -> Answer<RunView> {
+        self.client.start_run(request).await.map_err(refused)
+    }
+
+    /// One delegated run.
+    pub async fn delegated_run(&self, run: &str, query: &RunQuery) -> Answer<RunView> {
+        self.client.delegated_run(run, query).await.map_err(refused)
     }
 
     /// A page of jobs.

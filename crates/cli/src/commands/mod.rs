@@ -1,6 +1,7 @@
 //! The commands, one file each: the arguments and what is done with them.
 
 pub mod apply;
+pub mod artifacts;
 pub mod cancel;
 pub mod changes;
 pub mod completions;

@@ -3,7 +3,10 @@
 use convoke_api::{control::CancelRequest, events::EventView, job::JobView};
 
 use crate::{
-    commands::spawn,
+    commands::{
+        artifacts::{self, ArtifactOptions},
+        spawn,
+    },
     connection::Connection,
     context::Context,
     error::CliError,
@@ -30,6 +33,8 @@ pub struct Run {
     detach: bool,
     #[command(flatten)]
     job: JobOptions,
+    #[command(flatten)]
+    artifacts: ArtifactOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -41,11 +46,15 @@ Examples:
   convoke run 'explain the build'
   convoke run -s workspace-write --timeout 20m 'fix the failing tests'
   convoke run --format json 'list the TODOs' > events.jsonl
+  convoke run --artifacts -s workspace-write 'write a test for the parser'
   convoke run -- cargo test";
 
 impl Run {
     /// Starts the job and follows it.
     pub fn run(self, context: &Context) -> Result<End, CliError> {
+        if self.artifacts.artifacts {
+            return self.run_with_artifacts(context);
+        }
         let (request, key) = spawn::prepare(self.job)?;
         let connection = context.connect()?;
         let printer = context.printer;
@@ -66,9 +75,47 @@ impl Run {
                 connection: connection.without_start(),
                 printer,
                 interrupts,
+                shows_events: true,
             }
             .follow(&job)
             .await
+        })
+    }
+
+    fn run_with_artifacts(self, context: &Context) -> Result<End, CliError> {
+        if self.job.idempotency_key.is_some() {
+            return Err(CliError::usage(
+                "`--idempotency-key` cannot be combined with `--artifacts`",
+            ));
+        }
+        let run = self.artifacts.request(self.job.into_request()?)?;
+        let connection = context.connect()?;
+        let printer = context.printer;
+        runtime::block_on(async {
+            let interrupts = (!self.detach).then(Interrupts::listen).transpose()?;
+            let view = artifacts::start(&connection, printer, run).await?;
+            let Some(interrupts) = interrupts else {
+                match printer.is_json() {
+                    true => printer.json(&view)?,
+                    false => printer.line(&view.run_id)?,
+                }
+                return Ok(End::Success);
+            };
+            let job = connection.job(&view.job_id).await?;
+            let connection = connection.without_start();
+            let watch = Watch {
+                connection: connection.clone(),
+                printer,
+                interrupts,
+                // Its one answer is the output.
+                shows_events: !printer.is_json(),
+            };
+            let end = watch.follow(&job).await?;
+            // One that was left to its end has no answer yet.
+            if connection.job(&view.job_id).await?.state.is_over() {
+                artifacts::tell(&connection, printer, &view.run_id).await?;
+            }
+            Ok(end)
         })
     }
 }
@@ -78,6 +125,7 @@ struct Watch {
     connection: Connection,
     printer: Printer,
     interrupts: Interrupts,
+    shows_events: bool,
 }
 
 /// What happened next.
@@ -117,6 +165,9 @@ impl Watch {
     }
 
     fn show(&self, event: &EventView) -> Result<(), CliError> {
+        if !self.shows_events {
+            return Ok(());
+        }
         if self.printer.is_json() {
             return self.printer.json_line(event);
         }
