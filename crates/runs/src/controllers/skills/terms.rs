@@ -152,7 +152,7 @@ const NOT_FOR: [&str; 6] = [
 ];
 
 static STOP_WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let english = stop_words::get(stop_words::Language::English);
+    let english = stop_words::lookup(stop_words::Language::English).unwrap_or_default();
     let words = english.iter().map(|word| word.to_lowercase());
     words
         .chain(GENERIC.iter().map(|word| (*word).to_owned()))
