@@ -31,6 +31,7 @@ mod pages;
 mod power_cli;
 mod real_codex_changes;
 mod real_codex_coordinator;
+mod real_codex_delegate;
 mod real_codex_drill;
 mod real_codex_examples;
 mod real_codex_failures;
