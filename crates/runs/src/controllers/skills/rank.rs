@@ -48,11 +48,15 @@ struct Document {
 #[must_use]
 pub fn rank(skills: &[Skill], task: &str) -> Vec<Ranked> {
     let documents: Vec<Document> = skills.iter().map(document).collect();
-    let query: BTreeSet<String> = terms(task).into_iter().collect();
+    let words: BTreeSet<String> = terms(task).into_iter().collect();
+    let query: Vec<(&String, f64)> = words
+        .iter()
+        .map(|term| (term, rarity(term, &documents)))
+        .collect();
     let mut ranked: Vec<Ranked> = documents
         .iter()
         .enumerate()
-        .filter_map(|(skill, document)| score(skill, document, &documents, &query))
+        .filter_map(|(skill, document)| score(skill, document, &query))
         .collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.skill.cmp(&b.skill)));
     let best = ranked.first().map_or(0.0, |first| first.score);
@@ -83,20 +87,16 @@ fn document(skill: &Skill) -> Document {
     }
 }
 
-fn score(
-    skill: usize,
-    document: &Document,
-    all: &[Document],
-    query: &BTreeSet<String>,
-) -> Option<Ranked> {
+/// `query`: the terms of the task, each with its rarity among all skills.
+fn score(skill: usize, document: &Document, query: &[(&String, f64)]) -> Option<Ranked> {
     let mut matched: Vec<(&String, f64)> = Vec::new();
-    for term in query {
-        let Some(weight) = document.weights.get(term) else {
+    for (term, rarity) in query {
+        let Some(weight) = document.weights.get(*term) else {
             continue;
         };
         let long = 1.0 - B + B * (document.length / USUAL_LENGTH);
         let frequency = weight * (K1 + 1.0) / (weight + K1 * long);
-        matched.push((term, rarity(term, all) * frequency));
+        matched.push((*term, rarity * frequency));
     }
     let score: f64 = matched.iter().map(|(_, part)| part).sum();
     let in_name = matched
