@@ -97,7 +97,7 @@ pub struct RunView {
     pub job_id: String,
     /// Where that stands.
     pub state: State,
-    /// The start of its task, or the file name of its folder.
+    /// The beginning of its task.
     pub summary: String,
     /// RFC 3339 instant of its acceptance.
     pub accepted_at: String,
@@ -267,4 +267,7 @@ pub struct DelegateAnswer {
     /// What somebody should know of the choice of skills.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// True when the summary was cut; last_message.json of the run's folder holds it whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }

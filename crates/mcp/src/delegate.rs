@@ -25,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::{
     answers, arguments, caller,
     errors::{self, Failure, Outcome},
+    result::MESSAGE_LIMIT,
     server::Call,
     settings,
 };
@@ -183,7 +184,7 @@ fn word(state: State) -> &'static str {
 }
 
 /// The answer, once it is known that somebody still wants it.
-async fn deliver(call: &Call, answer: DelegateAnswer) -> Outcome {
+async fn deliver(call: &Call, mut answer: DelegateAnswer) -> Outcome {
     if call.context.ct.is_cancelled() || call.input_ended.is_cancelled() {
         return Err(Failure::Cancelled);
     }
@@ -191,7 +192,23 @@ async fn deliver(call: &Call, answer: DelegateAnswer) -> Outcome {
         // The same call, repeated, gets the same answer once more.
         tracing::debug!(run = answer.run_id, %error, "it is not remembered that the answer was given");
     }
+    if let Some(cut) = cut(&answer.summary) {
+        answer.summary = cut;
+        answer.truncated = true;
+    }
     answers::json(&answer)
+}
+
+/// The beginning of a summary that is too long for an answer.
+fn cut(summary: &str) -> Option<String> {
+    let limit = usize::try_from(MESSAGE_LIMIT).unwrap_or(usize::MAX);
+    if summary.len() <= limit {
+        return None;
+    }
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= limit;
+    let end = summary.char_indices().take_while(fits).last();
+    let end = end.map_or(0, |(at, c)| at + c.len_utf8());
+    Some(summary[..end].to_owned())
 }
 
 /// The run after its end, or as it is when `limit` has passed.

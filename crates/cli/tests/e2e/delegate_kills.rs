@@ -5,7 +5,7 @@ use convoke_test_support::{census, wait::wait_for};
 use serde_json::{Value, json};
 
 use crate::{
-    checks::{all_jobs, only_the_daemon_runs},
+    checks::{all_jobs, only_the_daemon_runs, runner_pid},
     delegate_world::{DelegateWorld, check_whole, message},
 };
 
@@ -95,6 +95,59 @@ daemon_dies! {
     with_the_result_written: "run_result_written";
     before_the_secrets_go: "before_scrub";
     with_the_secrets_gone: "secrets_removed";
+}
+
+/// The client of the MCP server is gone, and the server with it: the run goes on, and the
+/// same call from a new server of the same owner gets its answer.
+#[test]
+fn the_mcp_server_dies() {
+    let world = DelegateWorld::new(&[DelegateWorld::gated(&message("survived"))]);
+    let mut client = world.client(&[]);
+    let params = json!({"name": "delegate_run", "arguments": world.arguments("do it")});
+    client.send_request("tools/call", params);
+    wait_for("the run to be at work", || match world.turns().len() {
+        1 => Ok(()),
+        turns => Err(format!("{turns} turns")),
+    });
+    census::kill(client.pid());
+    drop(client);
+    world.open_gate();
+    let answer = answer(&world);
+    assert_eq!(answer["summary"], "survived", "{answer:#}");
+    assert_eq!(world.turns().len(), 1);
+    check_whole(&answer);
+}
+
+/// The runner is gone, and the agent with it: the run goes on in its conversation.
+#[test]
+fn the_runner_dies() {
+    let thread = "00000000-0000-7000-8000-000000000001";
+    let world = DelegateWorld::new(&[
+        json!([
+            {"do": "json", "value": {"type": "thread.started", "thread_id": thread}},
+            {"do": "stall"},
+        ]),
+        DelegateWorld::says(&message("survived")),
+    ]);
+    world.write_config("[retry]\npause = \"100ms\"\n");
+    let mut client = world.client(&[]);
+    let params = json!({"name": "delegate_run", "arguments": world.arguments("do it")});
+    let id = client.send_request("tools/call", params);
+    let job = wait_for("the conversation to be known", || {
+        let listed = all_jobs(&world);
+        let job = listed.first().ok_or("no job")?;
+        match job["thread"].as_str() {
+            Some(_) => Ok(job["jobId"].as_str().expect("an id").to_owned()),
+            None => Err(job.to_string()),
+        }
+    });
+    census::kill(runner_pid(&world, &job));
+    let answer = client.answer(id)["structuredContent"].clone();
+    assert_eq!(answer["summary"], "survived", "{answer:#}");
+    assert!(world.turns()[1].contains(&format!(" resume {thread}")));
+    let folder = check_whole(&answer);
+    let turns = crate::delegate_world::read(&folder, "codex_exec.json")["turns"].clone();
+    assert_eq!(turns[0]["failed_with"], "lost", "{turns:#}");
 }
 
 #[test]

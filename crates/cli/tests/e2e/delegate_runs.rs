@@ -345,6 +345,47 @@ fn no_secret_lies_in_the_folder_of_a_run() {
 }
 
 #[test]
+fn a_long_summary_is_cut_in_the_answer_and_whole_in_the_folder() {
+    let summary = "ü".repeat(20_000);
+    let world = DelegateWorld::new(&[DelegateWorld::says(&message(&summary))]);
+    let mut client = world.client(&[]);
+    let answer = client.call_ok("delegate_run", world.arguments("do it"));
+    check_form(&mut client, "delegate_run", &answer);
+    assert_eq!(answer["truncated"], true);
+    assert_eq!(answer["summary"].as_str().map(str::len), Some(24 * 1024));
+    let folder = answer["run_dir"].as_str().expect("a folder");
+    let kept = read(folder.as_ref(), "last_message.json");
+    assert_eq!(kept["summary"], summary.as_str());
+}
+
+/// The folder lies in the Codex home of whoever asks, not in the daemon's, and equal work
+/// in another home is other work.
+#[test]
+fn the_folder_lies_in_the_requesters_codex_home() {
+    let mut world = DelegateWorld::new(&[DelegateWorld::gated(&message("here"))]);
+    let mut first = world.client(&["--max-wait", "0"]);
+    let one = first.call("delegate_run", world.arguments("do it"))["structuredContent"].clone();
+    let other = world.root().join("other");
+    world.set("CODEX_HOME", other.display().to_string());
+    let mut second = world.client(&["--max-wait", "0"]);
+    let two = second.call("delegate_run", world.arguments("do it"))["structuredContent"].clone();
+    assert_ne!(run_id(&one), run_id(&two));
+    let folder = two["run_dir"].as_str().expect("a folder");
+    assert!(
+        folder.starts_with(other.to_str().expect("UTF-8")),
+        "{folder}"
+    );
+    world.open_gate();
+    for run in [&one, &two] {
+        let arguments = json!({"run_id": run_id(run), "wait_ms": 20_000});
+        let mut client = world.client(&[]);
+        let answer = client.call_ok("delegate_status", arguments);
+        assert_eq!(answer["status"], "completed", "{answer:#}");
+        check_whole(&answer);
+    }
+}
+
+#[test]
 fn the_command_line_runs_with_artifacts_too() {
     let world = DelegateWorld::new(&[DelegateWorld::says(&message("by hand"))]);
     let answer = world.json(&["run", "--artifacts", "do it"]);

@@ -192,5 +192,6 @@ fn wire(answer: Answer) -> DelegateAnswer {
         job_id: Some(answer.job_id),
         code: answer.code,
         warnings: answer.warnings,
+        truncated: false,
     }
 }

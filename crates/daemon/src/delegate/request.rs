@@ -107,10 +107,11 @@ fn effort(given: &DelegateRequest, caller: &Caller) -> Result<Option<ReasoningEf
     })
 }
 
-/// What two requests have in common that ask for the same.
+/// What two requests have in common that ask for the same, in the same Codex home.
 #[must_use]
-pub fn digest(request: &Request) -> String {
-    let text = serde_json::to_vec(request).expect("texts and numbers are JSON");
+pub fn digest(request: &Request, places: &Places) -> String {
+    let asked = (request, &places.codex_home);
+    let text = serde_json::to_vec(&asked).expect("texts and numbers are JSON");
     let digest = Sha256::digest(&text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

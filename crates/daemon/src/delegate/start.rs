@@ -20,7 +20,10 @@ use convoke_runs::{
         delegate::{KEPT_VERSION, Kept, Request, output_schema, prompt},
         skills::{Wanted, select},
     },
-    files::{run_folder, skills},
+    files::{
+        run_folder,
+        skills::{self, Places},
+    },
 };
 use convoke_store::{JobFilter, PageRequest};
 
@@ -43,7 +46,8 @@ const LOOKED_THROUGH: usize = 200;
 /// The request is not valid, asks for too much power, or cannot be written down.
 pub async fn start(daemon: &Arc<Daemon>, asked: StartRunRequest) -> Result<RunView, ApiError> {
     let wanted = request::read(&asked.run, &asked.caller)?;
-    let digest = request::digest(&wanted);
+    let places = request::places(&wanted, &asked.caller);
+    let digest = request::digest(&wanted, &places);
     // Of two equal calls at once the second must find the run of the first.
     let _turn = daemon.delegations.lock().await;
     if asked.attach {
@@ -59,7 +63,7 @@ pub async fn start(daemon: &Arc<Daemon>, asked: StartRunRequest) -> Result<RunVi
     }
     let planned = tokio::task::spawn_blocking({
         let (daemon, caller) = (Arc::clone(daemon), asked.caller.clone());
-        move || plan(&daemon, &caller, wanted, digest)
+        move || plan(&daemon, &caller, &places, wanted, digest)
     });
     let (job, plan) = planned
         .await
@@ -108,21 +112,21 @@ async fn accept(
 fn plan(
     daemon: &Daemon,
     caller: &Caller,
+    places: &Places,
     wanted: Request,
     digest: String,
 ) -> Result<(JobRequest, RunPlan), ApiError> {
     let config = daemon
         .config()
         .map_err(|error| api_errors::of_config(&error))?;
-    let places = request::places(&wanted, caller);
-    let runs = request::runs_folder(&places)?;
+    let runs = request::runs_folder(places)?;
     run_folder::create_all(&runs).map_err(|error| {
         let message = format!("cannot make the folder of runs {}: {error}", runs.display());
         ApiError::new(RequestCode::StateUnavailable, message)
             .with_hint("make it writable for you, or set CODEX_HOME for the caller")
     })?;
     let index = skills::index(
-        &places,
+        places,
         wanted.include_repo_skills,
         wanted.include_global_skills,
     );
