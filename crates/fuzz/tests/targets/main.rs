@@ -17,3 +17,4 @@ mod mcp_daemon;
 mod mcp_peer;
 mod messages;
 mod projection;
+mod skills;
