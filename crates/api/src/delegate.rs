@@ -135,6 +135,10 @@ pub struct RunsPage {
 pub struct RunQuery {
     /// Wait so long for its end, milliseconds.
     pub wait_ms: u64,
+    /// The caller's Codex home: where the answer of a run is looked for whose job is
+    /// forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codex_home: Option<String>,
 }
 
 /// Answer to `POST /v1/runs/{job}/cancel`.
@@ -218,6 +222,40 @@ pub struct Artifact {
     pub path: String,
 }
 
+/// What was seen of a file that the agent claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckedFile {
+    /// The file, as it was claimed.
+    pub path: String,
+    /// Whether it was there right after the end.
+    pub exists: bool,
+    /// Whether it changed meanwhile, by whomever; null where that is not known.
+    pub observed: Option<bool>,
+}
+
+/// A command that was run to see whether the work holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifiedCommand {
+    /// The command.
+    pub command: String,
+    /// How it ended; null when a signal ended it.
+    pub exit_code: Option<i32>,
+}
+
+/// What the agent claims, and what was seen of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// Files the agent says it made or changed.
+    pub claimed: Vec<String>,
+    /// What was seen of each.
+    pub checked: Vec<CheckedFile>,
+    /// Commands that were run to see whether the work holds; a run of one agent has none.
+    pub verified: Vec<VerifiedCommand>,
+}
+
 /// When a run ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -267,6 +305,9 @@ pub struct DelegateAnswer {
     /// What somebody should know of the choice of skills.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What the agent claims beside what was seen of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// True when the summary was cut; last_message.json of the run's folder holds it whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,

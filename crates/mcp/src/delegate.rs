@@ -132,7 +132,10 @@ pub(crate) async fn delegate_status(call: &Call) -> Outcome {
     };
     let longest = caller::longest_wait(&call.config, &call.context);
     let wait = Duration::from_millis(wait).min(longest);
-    let query = RunQuery::default();
+    let query = RunQuery {
+        codex_home: codex_home(call),
+        ..RunQuery::default()
+    };
     let view = call.config.client.delegated_run(&run, &query).await?;
     let view = finished(call, view, wait).await.map_err(|(_, why)| why)?;
     match view.answer {
@@ -143,6 +146,14 @@ pub(crate) async fn delegate_status(call: &Call) -> Outcome {
             status: "running",
         }),
     }
+}
+
+/// Where runs of this server's environment have their folders.
+fn codex_home(call: &Call) -> Option<String> {
+    let environment = &call.config.environment;
+    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let own = set("CODEX_HOME").map(|home| settings::absolute(home, &call.config.folder));
+    own.or_else(|| Some(format!("{}/.codex", set("HOME")?)))
 }
 
 async fn list(call: &Call) -> Outcome {

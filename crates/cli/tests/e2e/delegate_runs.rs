@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::delegate_world::{DelegateWorld, check_whole, message, names, read};
 
 /// Checks that an answer has the form that is published for its tool.
-fn check_form(client: &mut McpClient, tool: &str, answer: &Value) {
+pub fn check_form(client: &mut McpClient, tool: &str, answer: &Value) {
     let listed = client.request("tools/list", json!({}));
     let tools = listed["tools"].as_array().expect("a list");
     let published = tools.iter().find(|listed| listed["name"] == tool);
@@ -22,7 +22,8 @@ fn check_form(client: &mut McpClient, tool: &str, answer: &Value) {
     assert!(errors.is_empty(), "{tool}: {errors:#?} {answer:#}");
 }
 
-fn run_id(answer: &Value) -> String {
+/// The name of a run, from an answer.
+pub fn run_id(answer: &Value) -> String {
     answer["run_id"].as_str().expect("a run").to_owned()
 }
 
@@ -342,47 +343,6 @@ fn no_secret_lies_in_the_folder_of_a_run() {
     let stderr = fs_err::read_to_string(folder.join("stderr.log")).expect("read");
     assert!(stderr.contains("key [masked]"), "{stderr}");
     crate::secrets::assert_nowhere(&world.state_home(), secret);
-}
-
-#[test]
-fn a_long_summary_is_cut_in_the_answer_and_whole_in_the_folder() {
-    let summary = "ü".repeat(20_000);
-    let world = DelegateWorld::new(&[DelegateWorld::says(&message(&summary))]);
-    let mut client = world.client(&[]);
-    let answer = client.call_ok("delegate_run", world.arguments("do it"));
-    check_form(&mut client, "delegate_run", &answer);
-    assert_eq!(answer["truncated"], true);
-    assert_eq!(answer["summary"].as_str().map(str::len), Some(24 * 1024));
-    let folder = answer["run_dir"].as_str().expect("a folder");
-    let kept = read(folder.as_ref(), "last_message.json");
-    assert_eq!(kept["summary"], summary.as_str());
-}
-
-/// The folder lies in the Codex home of whoever asks, not in the daemon's, and equal work
-/// in another home is other work.
-#[test]
-fn the_folder_lies_in_the_requesters_codex_home() {
-    let mut world = DelegateWorld::new(&[DelegateWorld::gated(&message("here"))]);
-    let mut first = world.client(&["--max-wait", "0"]);
-    let one = first.call("delegate_run", world.arguments("do it"))["structuredContent"].clone();
-    let other = world.root().join("other");
-    world.set("CODEX_HOME", other.display().to_string());
-    let mut second = world.client(&["--max-wait", "0"]);
-    let two = second.call("delegate_run", world.arguments("do it"))["structuredContent"].clone();
-    assert_ne!(run_id(&one), run_id(&two));
-    let folder = two["run_dir"].as_str().expect("a folder");
-    assert!(
-        folder.starts_with(other.to_str().expect("UTF-8")),
-        "{folder}"
-    );
-    world.open_gate();
-    for run in [&one, &two] {
-        let arguments = json!({"run_id": run_id(run), "wait_ms": 20_000});
-        let mut client = world.client(&[]);
-        let answer = client.call_ok("delegate_status", arguments);
-        assert_eq!(answer["status"], "completed", "{answer:#}");
-        check_whole(&answer);
-    }
 }
 
 #[test]

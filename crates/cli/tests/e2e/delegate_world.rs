@@ -64,10 +64,6 @@ impl DelegateWorld {
         for folder in [&stage, &bin] {
             fs_err::create_dir_all(folder).expect("made");
         }
-        for (at, turn) in turns.iter().enumerate() {
-            let path = stage.join(format!("turn-{}.json", at + 1));
-            fs_err::write(path, turn.to_string()).expect("written");
-        }
         let text = format!(
             "#!/bin/sh\n\
              case \" $* \" in\n\
@@ -78,10 +74,9 @@ impl DelegateWorld {
              echo \"$*\" >> turns\n\
              turn=$(wc -l < turns | tr -d ' ')\n\
              cat > \"prompt-$turn\"\n\
-             [ -f \"turn-$turn.json\" ] || turn={last}\n\
+             [ -f \"turn-$turn.json\" ] || turn=$(cat last)\n\
              exec {agent} \"turn-$turn.json\"\n",
             stage = stage.display(),
-            last = turns.len(),
             agent = scripted_agent().display()
         );
         let program = bin.join("codex");
@@ -90,7 +85,18 @@ impl DelegateWorld {
         fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
             .expect("executable");
         world.add_to_path(&bin);
-        Self { world }
+        let world = Self { world };
+        world.plays(turns);
+        world
+    }
+
+    /// Has the agent play these turns from now on.
+    pub fn plays(&self, turns: &[Value]) {
+        for (at, turn) in turns.iter().enumerate() {
+            let path = self.stage().join(format!("turn-{}.json", at + 1));
+            fs_err::write(path, turn.to_string()).expect("written");
+        }
+        fs_err::write(self.stage().join("last"), turns.len().to_string()).expect("written");
     }
 
     /// A turn that says something and completes.

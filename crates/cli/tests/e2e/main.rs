@@ -16,6 +16,7 @@ mod conflicts;
 mod daemon;
 mod damage;
 mod deaths;
+mod delegate_answers;
 mod delegate_kills;
 mod delegate_runs;
 mod delegate_world;

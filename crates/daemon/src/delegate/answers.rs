@@ -1,12 +1,12 @@
 //! The answer of a run, from its job and what was kept of it. It is the same however
 //! often and however late it is asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use convoke_api::{
     delegate::{
-        Artifact, DelegateAnswer, Deliverable, RunStatus, RunTiming, RunView, SelectedSkill,
-        SkillOrigin,
+        Artifact, CheckedFile, DelegateAnswer, Deliverable, RunQuery, RunStatus, RunTiming,
+        RunView, SelectedSkill, SkillOrigin, VerifiedCommand,
     },
     error::{ApiError, RequestCode},
     values::State,
@@ -15,13 +15,14 @@ use convoke_core::{
     ids::JobId,
     job::{Job, JobState},
     lifecycle::Outcome,
-    run::Run,
+    run::{Run, RunId},
 };
 use convoke_runs::{
-    controllers::delegate::{self, Answer, Ended, Fate, Kept},
+    controllers::delegate::{self, Answer, Ended, Fate, Kept, Proof},
     files::{run_folder, skills::Origin},
 };
 
+use super::proof;
 use crate::{state::Daemon, wait};
 
 /// How long an answer waits for the folder of a run that has just ended.
@@ -29,6 +30,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(20);
 
 /// What to do about a run that could not begin.
 const OBSTACLE_HINT: &str = "correct `skills`, or let `skills_mode` be \"auto\"; skills_index.json of the run lists what was found";
+
+/// Largest `result.json` that is read.
+const LARGEST_RESULT: u64 = 64 * 1024 * 1024;
 
 /// Characters of a task that a list shows.
 const SUMMARY: usize = 200;
@@ -46,7 +50,8 @@ pub async fn of_id(daemon: &Arc<Daemon>, id: &JobId) -> Result<RunView, ApiError
             let kept = kept(&daemon, &job);
             let run = job.spec.run.as_deref();
             let names = run.map(|run| run_folder::artifacts(&run.folder));
-            let answer = answer(&job, kept.as_ref(), &names.unwrap_or_default());
+            let proof = proof::kept(&daemon, &job);
+            let answer = answer(&job, kept.as_ref(), &names.unwrap_or_default(), proof);
             view.answer = answer.map(wire);
         }
         Ok(view)
@@ -85,6 +90,34 @@ fn summary(job: &Job) -> String {
     line.chars().take(SUMMARY).collect()
 }
 
+/// A run whose job is forgotten, from what its folder says, if that is there.
+pub async fn forgotten(name: &str, query: RunQuery) -> Option<RunView> {
+    // The name is no path.
+    let run = RunId::parse(name)?;
+    let home = PathBuf::from(query.codex_home?);
+    let reading = tokio::task::spawn_blocking(move || {
+        let folder = run_folder::runs_folder(&home).join(run.as_str());
+        let path = folder.join(run_folder::RESULT);
+        let is_small = fs_err::metadata(&path)
+            .is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_RESULT);
+        let bytes = is_small.then(|| fs_err::read(&path).ok()).flatten()?;
+        let answer: Answer = serde_json::from_slice(&bytes).ok()?;
+        (answer.run_id == run.as_str()).then_some(answer)
+    });
+    let answer = wire(reading.await.ok().flatten()?);
+    Some(RunView {
+        run_id: answer.run_id.clone(),
+        run_dir: answer.run_dir.clone(),
+        job_id: answer.job_id.clone().unwrap_or_default(),
+        state: State::parse(answer.status.as_str()).unwrap_or(State::Failed),
+        summary: String::new(),
+        accepted_at: answer.timing.started_at.clone(),
+        existed: true,
+        notices: Vec::new(),
+        answer: Some(answer),
+    })
+}
+
 /// What was kept of a run when it was accepted.
 pub fn kept(daemon: &Daemon, job: &Job) -> Option<Kept> {
     let bytes = match daemon.home.read_run(&job.id) {
@@ -102,7 +135,12 @@ pub fn kept(daemon: &Daemon, job: &Job) -> Option<Kept> {
 }
 
 /// The answer of a run that is over.
-pub fn answer(job: &Job, kept: Option<&Kept>, artifacts: &[&'static str]) -> Option<Answer> {
+pub fn answer(
+    job: &Job,
+    kept: Option<&Kept>,
+    artifacts: &[&'static str],
+    proof: Option<Proof>,
+) -> Option<Answer> {
     let run = job.spec.run.as_deref()?;
     let JobState::Ended { at, end } = &job.state else {
         return None;
@@ -120,6 +158,7 @@ pub fn answer(job: &Job, kept: Option<&Kept>, artifacts: &[&'static str]) -> Opt
         finished_at: *at,
         fate: fate(run, &end.outcome),
         artifacts,
+        proof,
     }))
 }
 
@@ -192,6 +231,30 @@ fn wire(answer: Answer) -> DelegateAnswer {
         job_id: Some(answer.job_id),
         code: answer.code,
         warnings: answer.warnings,
+        proof: answer.proof.map(wire_proof),
         truncated: false,
+    }
+}
+
+fn wire_proof(proof: Proof) -> convoke_api::delegate::Proof {
+    convoke_api::delegate::Proof {
+        claimed: proof.claimed,
+        checked: proof
+            .checked
+            .into_iter()
+            .map(|checked| CheckedFile {
+                path: checked.path,
+                exists: checked.exists,
+                observed: checked.observed,
+            })
+            .collect(),
+        verified: proof
+            .verified
+            .into_iter()
+            .map(|verified| VerifiedCommand {
+                command: verified.command,
+                exit_code: verified.exit_code,
+            })
+            .collect(),
     }
 }

@@ -17,7 +17,7 @@ use convoke_runs::{
 };
 use serde_json::{Value, json};
 
-use super::answers;
+use super::{answers, proof};
 use crate::{
     error_chain,
     executor::streams::{self, StreamError},
@@ -113,7 +113,8 @@ fn write_all(daemon: &Daemon, job: &Job, run: &Run) -> Result<(), ArtifactError>
     copy_streams(daemon, job, &folder, &masker)?;
     folder.write_json(run_folder::LAST_MESSAGE, &last_message(job))?;
     folder.write_json(run_folder::THREAD, &json!({"thread_id": job.thread}))?;
-    if let Some(answer) = answers::answer(job, kept.as_ref(), &run_folder::ALL) {
+    let proof = proof::take(daemon, job);
+    if let Some(answer) = answers::answer(job, kept.as_ref(), &run_folder::ALL, proof) {
         folder.write_json(run_folder::RESULT, &answer)?;
     }
     crate::test_hooks::reach("run_result_written");

@@ -7,6 +7,7 @@
 
 mod answers;
 mod artifacts;
+mod proof;
 mod request;
 mod start;
 
@@ -20,6 +21,7 @@ use convoke_api::{
 use convoke_core::{ids::JobId, job::Job, run::RunId};
 use convoke_store::{JobFilter, PageRequest};
 
+pub use answers::forgotten;
 pub use artifacts::{complete, started};
 pub use start::start;
 

@@ -46,8 +46,11 @@ pub async fn run(
     Query(query): Query<RunQuery>,
 ) -> Answer<RunView> {
     peer.may_do_all()?;
-    let job = delegate::find(&daemon, &name)?;
-    Ok(Json(delegate::run(&daemon, &job.id, query).await?))
+    let view = match delegate::find(&daemon, &name) {
+        Ok(job) => delegate::run(&daemon, &job.id, query).await?,
+        Err(unknown) => delegate::forgotten(&name, query).await.ok_or(unknown)?,
+    };
+    Ok(Json(view))
 }
 
 pub async fn cancel(

@@ -54,6 +54,8 @@ pub struct Ended<'a> {
     pub fate: Fate,
     /// The files of its folder, by name.
     pub artifacts: &'a [&'static str],
+    /// What was seen of what it claims, if it was looked.
+    pub proof: Option<Proof>,
 }
 
 /// A skill as the answer names it.
@@ -85,6 +87,39 @@ pub struct Artifact {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+}
+
+/// What a worker says it made, beside what was seen of it. Nothing here is taken from the
+/// worker's word but `claimed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The files it says it made or changed.
+    pub claimed: Vec<String>,
+    /// What was seen of each, right after the end.
+    pub checked: Vec<Checked>,
+    /// Commands that were run to see whether the work holds.
+    pub verified: Vec<Verified>,
+}
+
+/// What was seen of a file that a worker claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The file, as it was claimed.
+    pub path: String,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Whether it changed while the worker was at work, by whomever; none where that is not
+    /// known.
+    pub observed: Option<bool>,
+}
+
+/// A command that was run to see whether the work holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The command.
+    pub command: String,
+    /// How it ended; none when a signal ended it.
+    pub exit_code: Option<i32>,
 }
 
 /// When it ran.
@@ -133,6 +168,9 @@ pub struct Answer {
     /// What somebody should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What was seen of what the worker claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// The four fields of a last message that has been found valid.
@@ -194,7 +232,16 @@ pub fn answer(ended: &Ended<'_>) -> Answer {
         job_id: ended.job_id.to_owned(),
         code,
         warnings: ended.warnings.to_vec(),
+        proof: ended.proof.clone(),
     }
+}
+
+/// The files that a valid last message claims.
+#[must_use]
+pub fn claimed(message: &str) -> Vec<String> {
+    let message = message_of(message).unwrap_or_default();
+    let paths = message.deliverables.into_iter().map(|made| made.path);
+    paths.collect()
 }
 
 fn message_of(text: &str) -> Option<Message> {

@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use answer::{Answer, Artifact, Deliverable, Ended, Fate, SkillNote, Timing, answer};
+pub use answer::{
+    Answer, Artifact, Checked, Deliverable, Ended, Fate, Proof, SkillNote, Timing, Verified,
+    answer, claimed,
+};
 pub use prompt::prompt;
 
 use super::skills::Mode;

@@ -48,6 +48,7 @@ fn ended(fate: Fate, message: Option<&str>) -> Answer {
         finished_at: UnixMillis(3_500),
         fate,
         artifacts: &["request.json"],
+        proof: None,
     })
 }
 
