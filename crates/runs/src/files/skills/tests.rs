@@ -126,6 +126,7 @@ fn poisoned_skills_harm_nothing() {
     for (folder, text) in &poison {
         scene.skill(&format!("repo/.agents/skills/{folder}"), text);
     }
+    scene.skill("repo/.agents/skills/a\n- evil", &text("evil"));
     let binary = scene.path("repo/.agents/skills/binary/SKILL.md");
     fs_err::create_dir_all(binary.parent().expect("a folder")).expect("created");
     fs_err::write(&binary, [0xff, 0xfe, 0x00]).expect("written");

@@ -87,6 +87,14 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 
 fn read_skill(root: &SkillRoot, file: &Path, bound: Option<&Path>, index: &mut SkillIndex) {
     let shown = file.display();
+    // A path stands in the prompt of a worker, on one line.
+    let is_line = |path: &str| !path.chars().any(char::is_control);
+    if !file.to_str().is_some_and(is_line) {
+        return warn(
+            index,
+            format!("{file:?} is left out: its path has control characters or is no UTF-8"),
+        );
+    }
     let inside = |real: PathBuf| bound.is_none_or(|bound| real.starts_with(bound));
     if !fs_err::canonicalize(file).is_ok_and(inside) {
         return warn(
@@ -182,7 +190,9 @@ fn read(file: &Path) -> Result<(String, u64), String> {
         .map_err(|_| "it is no UTF-8 text".to_owned())
 }
 
+/// Names of folders may hold anything; a warning is one line.
 fn warn(index: &mut SkillIndex, warning: String) {
+    let warning = warning.replace(char::is_control, " ");
     if index.warnings.len() < MOST_WARNINGS {
         index.warnings.push(warning);
     }
