@@ -1,7 +1,7 @@
 //! The `delegate` toolset against a real daemon: answers, artifacts, repair, attaching,
 //! and what becomes of a run whose caller gives up.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use convoke_test_support::{mcp_client::McpClient, wait::wait_for};
 use serde_json::{Value, json};
@@ -25,6 +25,31 @@ pub fn check_form(client: &mut McpClient, tool: &str, answer: &Value) {
 /// The name of a run, from an answer.
 pub fn run_id(answer: &Value) -> String {
     answer["run_id"].as_str().expect("a run").to_owned()
+}
+
+/// What the files of a run with one turn and one skill hold.
+fn check_artifacts(world: &DelegateWorld, folder: &Path, skill: &Path) {
+    let prompt = fs_err::read_to_string(folder.join("subagent_prompt.txt")).expect("read");
+    assert_eq!(prompt, world.prompt(1));
+    assert!(
+        prompt.contains(&format!("- pdf (repo) — {}", skill.display())),
+        "{prompt}"
+    );
+    let exec = read(folder, "codex_exec.json");
+    let argv = exec["argv"].to_string();
+    assert!(
+        argv.contains("read-only") && argv.contains("--output-schema"),
+        "{argv}"
+    );
+    assert!(!argv.contains("--skip-git-repo-check"), "{argv}");
+    assert_eq!(exec["exit_code"], 0);
+    let events = fs_err::read_to_string(folder.join("events.jsonl")).expect("read");
+    assert!(
+        events.lines().any(|line| line.contains("thread.started")),
+        "{events}"
+    );
+    assert_eq!(read(folder, "request.json")["tool"], "delegate_run");
+    assert_eq!(read(folder, "selected_skills.json")["mode"], "auto");
 }
 
 #[test]
@@ -65,27 +90,7 @@ fn a_run_is_answered_and_its_folder_is_whole() {
         let told = told.unwrap_or_else(|| panic!("no {heard}: {:#?}", client.heard));
         assert_eq!(told["params"]["_meta"]["runId"], run.as_str());
     }
-    let prompt = fs_err::read_to_string(folder.join("subagent_prompt.txt")).expect("read");
-    assert_eq!(prompt, world.prompt(1));
-    assert!(
-        prompt.contains(&format!("- pdf (repo) — {}", skill.display())),
-        "{prompt}"
-    );
-    let exec = read(&folder, "codex_exec.json");
-    let argv = exec["argv"].to_string();
-    assert!(
-        argv.contains("read-only") && argv.contains("--output-schema"),
-        "{argv}"
-    );
-    assert!(!argv.contains("--skip-git-repo-check"), "{argv}");
-    assert_eq!(exec["exit_code"], 0);
-    let events = fs_err::read_to_string(folder.join("events.jsonl")).expect("read");
-    assert!(
-        events.lines().any(|line| line.contains("thread.started")),
-        "{events}"
-    );
-    assert_eq!(read(&folder, "request.json")["tool"], "delegate_run");
-    assert_eq!(read(&folder, "selected_skills.json")["mode"], "auto");
+    check_artifacts(&world, &folder, &skill);
 
     // Later, and by any way, the answer is the same.
     let later = client.call_ok("delegate_status", json!({"run_id": run}));

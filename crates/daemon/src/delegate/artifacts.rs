@@ -63,10 +63,12 @@ pub async fn started(daemon: &Arc<Daemon>, job: &Job) {
     let written = in_background(daemon, job.clone(), |daemon, job, run| {
         let masker = secrets::masker_of(daemon, &job.id)?.unwrap_or_default();
         let folder = RunFolder::create(&run.folder)?;
-        Ok(folder.write_json(
-            run_folder::CODEX_EXEC,
-            &command_lines(daemon, job, run, &masker),
-        )?)
+        // A daemon that died right after the acceptance has begun nothing.
+        if run_folder::artifacts(&run.folder).is_empty() {
+            first(&folder, answers::kept(daemon, job).as_ref())?;
+        }
+        let turns = command_lines(daemon, job, run, &masker);
+        Ok(folder.write_json(run_folder::CODEX_EXEC, &turns)?)
     });
     if let Err(why) = written.await {
         tracing::warn!(job = %job.id, why, "how the agent of the run was started is not written down yet");

@@ -125,6 +125,33 @@ fn plan(
         ApiError::new(RequestCode::StateUnavailable, message)
             .with_hint("make it writable for you, or set CODEX_HOME for the caller")
     })?;
+    let at = clock::now();
+    let random = getrandom::u64().map_err(|error| {
+        ApiError::new(RequestCode::Internal, format!("no random numbers: {error}"))
+    })?;
+    let id = RunId::new(at, random);
+    let kept = chosen(places, wanted, at.to_rfc3339());
+    let errors = &kept.selection.errors;
+    let run = Run {
+        version: RUN_VERSION,
+        folder: runs.join(id.as_str()),
+        digest,
+        needs_repository: !kept.request.skip_git_repo_check,
+        obstacle: (!errors.is_empty()).then(|| errors.join("; ")),
+        id,
+    };
+    let job = job_of(&kept, &run.id);
+    let environment = environment::of_job(&config, &BTreeMap::new(), &caller.environment);
+    let plan = RunPlan {
+        kept: masked(&kept, &Masker::of_environment(&environment)),
+        thread: kept.request.thread_id,
+        run,
+    };
+    Ok((job, plan))
+}
+
+/// What was asked for, with the skills chosen for it and what the worker is told.
+fn chosen(places: &Places, wanted: Request, received_at: String) -> Kept {
     let index = skills::index(
         places,
         wanted.include_repo_skills,
@@ -139,41 +166,14 @@ fn plan(
             task: &wanted.task,
         },
     );
-    let at = clock::now();
-    let random = getrandom::u64().map_err(|error| {
-        ApiError::new(RequestCode::Internal, format!("no random numbers: {error}"))
-    })?;
-    let id = RunId::new(at, random);
-    let obstacle = (!selection.errors.is_empty()).then(|| selection.errors.join("; "));
-    let text = prompt(&wanted, &selection.selected);
-    let job = job_of(&wanted, &id, text.clone());
-    let plan_parts = (wanted.thread_id.clone(), wanted.reasoning_effort.clone());
-    let run = Run {
-        version: RUN_VERSION,
-        folder: runs.join(id.as_str()),
-        id,
-        digest,
-        needs_repository: !wanted.skip_git_repo_check,
-        obstacle,
-    };
-    let kept = Kept {
+    Kept {
         version: KEPT_VERSION,
-        received_at: at.to_rfc3339(),
+        received_at,
+        prompt: prompt(&wanted, &selection.selected),
         request: wanted,
         skills_index: serde_json::to_value(&index).expect("texts and numbers are JSON"),
         selection,
-        prompt: text,
-    };
-    let environment = environment::of_job(&config, &BTreeMap::new(), &caller.environment);
-    let kept = masked(&kept, &Masker::of_environment(&environment));
-    Ok((
-        job,
-        RunPlan {
-            run,
-            kept,
-            thread: plan_parts.0,
-        },
-    ))
+    }
 }
 
 /// What is kept, as bytes without secrets. A secret ends nowhere but within a text of the
@@ -183,16 +183,19 @@ fn masked(kept: &Kept, masker: &Masker) -> Vec<u8> {
     masker.mask_text(&text).into_bytes()
 }
 
-fn job_of(wanted: &Request, id: &RunId, prompt: String) -> JobRequest {
+fn job_of(kept: &Kept, id: &RunId) -> JobRequest {
+    let wanted = &kept.request;
     let effort = wanted.reasoning_effort.clone().map(serde_json::Value::from);
     JobRequest {
-        prompt: Some(prompt),
+        prompt: Some(kept.prompt.clone()),
         label: Some(id.to_string()),
         model: wanted.model.clone(),
         reasoning_effort: effort.and_then(|effort| serde_json::from_value(effort).ok()),
         sandbox: Some(convoke_api::values::Sandbox::ReadOnly),
         working_directory: Some(wanted.cwd.display().to_string()),
         config_overrides: wanted.config_overrides.clone(),
+        // Its deliverables are where its caller looks for them, whatever the default is.
+        workspace: Some(convoke_api::changes::WorkspaceKind::Shared),
         output_schema: Some(output_schema()),
         ..JobRequest::default()
     }
