@@ -273,6 +273,29 @@ fn a_call_that_ends_first_says_how_to_go_on_and_its_repetition_attaches() {
     assert_ne!(run_id(&again), run);
 }
 
+/// Equal calls at once are one run.
+#[test]
+fn equal_calls_at_once_are_one_run() {
+    let world = DelegateWorld::new(&[DelegateWorld::gated(&message("once"))]);
+    let call = || {
+        let mut client = world.client(&["--max-wait", "0"]);
+        run_id(&client.call("delegate_run", world.arguments("do it"))["structuredContent"])
+    };
+    let runs: Vec<String> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..4).map(|_| scope.spawn(call)).collect();
+        calls
+            .into_iter()
+            .map(|call| call.join().expect("it answers"))
+            .collect()
+    });
+    assert!(runs.iter().all(|run| *run == runs[0]), "{runs:#?}");
+    world.open_gate();
+    let wait = json!({"run_id": runs[0], "wait_ms": 20_000});
+    let answer = world.client(&[]).call_ok("delegate_status", wait);
+    assert_eq!(answer["summary"], "once", "{answer:#}");
+    assert_eq!((world.turns().len(), world.run_folders().len()), (1, 1));
+}
+
 #[test]
 fn an_answer_that_nobody_got_is_given_to_the_same_call() {
     let world = DelegateWorld::new(&[DelegateWorld::gated(&message("alone"))]);

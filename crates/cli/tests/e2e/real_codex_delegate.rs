@@ -2,7 +2,7 @@
 //! configuration, with real Codex workers.
 
 use convoke_scripted_model::{Script, Step};
-use convoke_test_support::codex::real_codex;
+use convoke_test_support::{codex::real_codex, mcp_client::McpClient};
 use serde_json::json;
 
 use crate::{
@@ -110,4 +110,24 @@ fn a_run_has_no_more_power_than_its_caller() {
     let done = world.coordinate("read-only", &steps).well();
     let call = done.call("delegate_run");
     assert_eq!(call.facts["code"], "power_exceeded", "{call:#?}");
+}
+
+/// Outside of git the agent refuses unless the call says that it is fine; the answer names
+/// the argument.
+#[test]
+fn a_folder_outside_of_git_is_for_who_says_so() {
+    let Some(codex) = real_codex() else { return };
+    let script = Script::default().with("Find the facts", vec![Step::say(message("found"))]);
+    let world = delegate_world(&codex, script);
+    let plain = world.root().join("plain");
+    fs_err::create_dir(&plain).expect("made");
+    let mut client = McpClient::start(&world, &["--tools", "delegate"], "test");
+    let mut arguments = json!({"cwd": plain, "task": "Find the facts"});
+    let refused = client.call_ok("delegate_run", arguments.clone());
+    assert_eq!(refused["status"], "failed", "{refused:#}");
+    let error = refused["error"].as_str().expect("an error");
+    assert!(error.contains("`skip_git_repo_check`"), "{error}");
+    arguments["skip_git_repo_check"] = json!(true);
+    let answer = client.call_ok("delegate_run", arguments);
+    assert_eq!(answer["status"], "completed", "{answer:#}");
 }

@@ -12,6 +12,7 @@ use convoke_api::{
     values::State,
 };
 use convoke_core::{
+    failure::Failure,
     ids::JobId,
     job::{Job, JobState},
     lifecycle::Outcome,
@@ -30,6 +31,12 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(20);
 
 /// What to do about a run that could not begin.
 const OBSTACLE_HINT: &str = "correct `skills`, or let `skills_mode` be \"auto\"; skills_index.json of the run lists what was found";
+
+/// What Codex names when it refuses a folder that is in no git repository.
+const REPOSITORY_OPTION: &str = "--skip-git-repo-check";
+
+/// What to do about that.
+const REPOSITORY_HINT: &str = "the folder is in no git repository: set `skip_git_repo_check` (`--skip-git-repo-check`) if that is fine, or name a folder in one";
 
 /// Largest `result.json` that is read.
 const LARGEST_RESULT: u64 = 64 * 1024 * 1024;
@@ -171,11 +178,18 @@ fn fate(run: &Run, outcome: &Outcome) -> Fate {
         Outcome::Failed(failure) => Fate::Failed {
             code: failure.code.as_str().to_owned(),
             message: failure.message.clone(),
-            hint: match run.obstacle {
-                Some(_) => OBSTACLE_HINT.to_owned(),
-                None => failure.code.hint().to_owned(),
-            },
+            hint: hint(run, failure).to_owned(),
         },
+    }
+}
+
+/// What to do about a failure, in the words of the tools that start runs.
+fn hint(run: &Run, failure: &Failure) -> &'static str {
+    let refused = run.needs_repository && failure.message.contains(REPOSITORY_OPTION);
+    match run.obstacle {
+        Some(_) => OBSTACLE_HINT,
+        None if refused => REPOSITORY_HINT,
+        None => failure.code.hint(),
     }
 }
 
