@@ -43,6 +43,14 @@ struct Case {
     outside: &'static [&'static str],
 }
 
+/// Two files of ten lines, and nothing that happens to them.
+const PLAIN: Case = Case {
+    files: &[("f", TEN), ("g", TEN)],
+    acts: &[],
+    collide: &[],
+    outside: &[],
+};
+
 fn play(case: &Case) {
     let world = world_of_two();
     commit(&world, case.files);
@@ -257,12 +265,13 @@ macro_rules! corpus {
     })*) => {$(
         #[test]
         fn $name() {
-            #[allow(unused_mut, unused_assignments)]
-            let mut case = Case { files: &[("f", TEN), ("g", TEN)], acts: &$acts, collide: &[], outside: &[] };
-            $(case.files = &$files;)?
-            $(case.collide = &$collide;)?
-            $(case.outside = &$outside;)?
-            play(&case);
+            play(&Case {
+                acts: &$acts,
+                $(files: &$files,)?
+                $(collide: &$collide,)?
+                $(outside: &$outside,)?
+                ..PLAIN
+            });
         }
     )*};
 }

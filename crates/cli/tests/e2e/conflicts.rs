@@ -92,19 +92,13 @@ impl Stepping {
     }
 }
 
-/// A step as an agent's command does it: it is told when it begins and when it ends,
-/// and some time goes by before it does anything.
-pub fn in_command(id: &str, step: &Value) -> [Value; 4] {
+/// A step as an agent's command does it: it is told when it begins and when it ends.
+pub fn in_command(id: &str, step: &Value) -> [Value; 3] {
     let told = |what: &str| {
         let item = json!({"id": id, "type": "command_execution", "command": "edit"});
         json!({"do": "json", "value": {"type": what, "item": item}})
     };
-    [
-        told("item.started"),
-        json!({"do": "sleep", "ms": 20}),
-        step.clone(),
-        told("item.completed"),
-    ]
+    [told("item.started"), step.clone(), told("item.completed")]
 }
 
 fn open(world: &TestEnvironment, gate: &str) {

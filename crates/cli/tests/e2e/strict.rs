@@ -33,7 +33,6 @@ fn script(world: &TestEnvironment, name: &str, files: &[&str]) -> String {
         steps.extend([
             json!({"do": "wait_file", "path": root.join(format!("{name}-{file}"))}),
             told(world, file, "item.started"),
-            json!({"do": "sleep", "ms": 20}),
             json!({"do": "write", "path": file, "text": format!("{name}\n"), "append": true}),
             told(world, file, "item.completed"),
             json!({"do": "write", "path": done}),
